@@ -1,0 +1,1 @@
+"""Operations CLI and configuration of Lockstep: warm multi-region disaster recovery on AWS."""
