@@ -1,0 +1,12 @@
+"""Every resource type that the sandbox's provider knows, by token."""
+
+from collections.abc import Mapping
+
+from sandbox.provider.resources import network
+from sandbox.provider.schema import ResourceType
+
+_MODULES = (network,)
+
+RESOURCES: Mapping[str, ResourceType] = {
+    item.token: item for module in _MODULES for item in vars(module).values() if isinstance(item, ResourceType)
+}

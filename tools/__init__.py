@@ -1,0 +1,1 @@
+"""How the toolchain gets here: set-up, the Pulumi CLI's build, and the Python language host beside it."""
