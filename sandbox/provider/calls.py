@@ -1,17 +1,21 @@
 """API calls as data: templates filled from a resource's properties, and the CRUD functions made of them."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jmespath
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.provider.aws import Aws
-from sandbox.provider.schema import Change, State
+from sandbox.provider.schema import Change, State, Update
 from sandbox.provider.values import Json
 
 ID = "$id"
+# Seconds between two looks at a resource that isn't ready; the pause doubles from the first to the longest.
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
 Template = Any
 
 
@@ -167,3 +171,41 @@ def write_ec2_tags(aws: Aws, id: str, state: State, add: dict[str, str], remove:
         aws.call("ec2", "delete_tags", Resources=[id], Tags=[{"Key": key} for key in remove])
     if add:
         aws.call("ec2", "create_tags", Resources=[id], Tags=tag_list(add))
+
+
+class UnusableAnswerError(BotoCoreError):
+    """What AWS answered can't be used, for the reason given: nothing found, too much found, still not ready.
+
+    Derives from botocore's base error, so that the engine reports it as it reports the errors of the calls themselves.
+    """
+
+    fmt = "{reason}"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason=reason)
+
+
+def wait_for(
+    observe: Callable[[], str],
+    wanted: str,
+    what: str,
+    timeout: float,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait until `observe` says `wanted`, at most `timeout` seconds.
+
+    Raises UnusableAnswerError with the last state seen. `what` names the resource and the state waited for.
+    """
+    deadline = clock() + timeout
+    pause = _FIRST_PAUSE
+    while (seen := observe()) != wanted:
+        if clock() >= deadline:
+            raise UnusableAnswerError(f"waiting for {what}: after {timeout:g} s it is {seen}")
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def kept(*properties: str) -> Update:
+    """An Update for properties that only the provider uses: a change goes into the state and AWS isn't called."""
+    return Update(properties=properties, run=lambda aws, change: None)

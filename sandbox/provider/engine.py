@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, ParamValidationError
 from botocore.session import get_session
 
 from sandbox.provider.aws import Aws, ClientCache
@@ -331,7 +331,7 @@ class _as_provider_error:  # noqa: N801 - a context manager, used as a function
             ) from error
         if isinstance(error, ParamValidationError):
             raise ProviderError(f"{self._what} {error}") from error
-        if isinstance(error, HTTPClientError):
+        if isinstance(error, HTTPClientError | ConnectionError):
             raise UnreachableError(
                 f"{self._what} the sandbox's API at {self._endpoint_url} doesn't answer ({error}): "
                 "run `lockstep sandbox status`"

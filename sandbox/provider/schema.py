@@ -49,6 +49,7 @@ class Property:
     `computed`: AWS gives the value (if `settable`, only when the program doesn't). `replaces`: changing it replaces the
     resource. `default`: what pulumi-aws fills in. `check` gives the reason why a value is refused, or None.
     `volatile`: an output that every update of the resource may change, so it is unknown while one is planned.
+    `normal`: the form in which AWS keeps a value; two values with the same normal form are equal.
     """
 
     kind: Kind = Kind.STRING
@@ -60,6 +61,7 @@ class Property:
     secret: bool = False
     default: Json = None
     check: ValueCheck | None = None
+    normal: Callable[[Json], Json] | None = None
     conflicts: tuple[str, ...] = ()
     element: "Property | None" = None
     fields: Mapping[str, "Property"] = field(default_factory=dict)
@@ -185,6 +187,8 @@ def matches(prop: Property, wanted: Json, actual: Json) -> bool:
             )
         case Kind.SET:
             return _set_matches(prop, wanted, actual)
+        case _ if prop.normal is not None:
+            return bool(prop.normal(wanted) == prop.normal(actual))
         case _:
             return bool(wanted == actual)
 

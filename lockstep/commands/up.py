@@ -1,0 +1,46 @@
+"""`lockstep up`: every stack brought to what the program says, in the order that their references need.
+
+Plan, ask, act: all stacks are previewed under the policies first; nothing is changed unless every preview passes and
+the user agrees. Killed at any point, the next run finds what was left and settles it first.
+"""
+
+from typing import Annotated
+
+import typer
+
+
+def up(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,
+) -> None:
+    """Preview all stacks under the policies, ask, then bring them up."""
+    from lockstep import config, console, interrupted, project, rollout
+    from lockstep.automation import StackOperations, interrupting
+    from lockstep.progress import StackProgress
+    from lockstep.stacks import dependencies
+
+    root = project.find_root()
+    settings = config.load(root, project.GLOBAL_STACK)
+    needs = dependencies([site.name for site in settings.sites])
+    planning = StackProgress("preview")
+    operations = StackOperations(root, planning.event)
+    with interrupting(operations.runner):
+        rollout.check_stacks(operations, list(needs))
+        interrupted.settle_all(operations, list(needs))
+        independent = {name: frozenset[str]() for name in needs}
+        plan = rollout.run_all("preview", independent, operations.preview, planning)
+    if not as_json:
+        rollout.show(plan, as_json=False)
+    refusal = rollout.preview_error(operations, plan)
+    if refusal is not None:
+        raise refusal
+    if plan.changes:
+        console.confirm("Bring the stacks up as planned?", yes=yes)
+    working = StackProgress("up")
+    operations.report_to(working.event)
+    with interrupting(operations.runner):
+        outcome = rollout.run_all("up", needs, operations.up, working, plan.totals)
+    rollout.show(outcome, as_json=as_json)
+    failure = rollout.update_error(operations, outcome)
+    if failure is not None:
+        raise failure

@@ -1,0 +1,232 @@
+"""Finds and settles what an update that was killed has left: its lock, and resources that Pulumi didn't see arrive.
+
+Pulumi writes "creating X" into its state before a call and the result after it. Killed in between, it can't know
+whether AWS has X, and the next update would create a second one, or fail because the name is taken. Every resource of
+Lockstep can be found again by what its inputs say: a name of its own, or its `Name` tag beside the `lockstep:` tags. So
+it is taken into the state, and what AWS doesn't have is struck from the list. Settings that a repeated call simply sets
+again (a bucket's versioning, a role's policy) need no search.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.automation.errors import CommandError, ConcurrentUpdateError
+
+from lockstep import console
+from lockstep.automation import StackOperations
+from lockstep.errors import IncompleteError, RefusedError
+
+Client = Callable[[str], Any]
+Inputs = Mapping[str, Any]
+
+# EC2's names for what carries a Name tag (EC2 API Reference, ResourceType).
+_EC2_TYPES = {
+    "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
+    "aws:ec2/launchTemplate:LaunchTemplate": "launch-template",
+    "aws:ec2/routeTable:RouteTable": "route-table",
+    "aws:ec2/securityGroup:SecurityGroup": "security-group",
+    "aws:ec2/subnet:Subnet": "subnet",
+    "aws:ec2/vpc:Vpc": "vpc",
+    "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc-endpoint",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
+}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A resource that was being created when the update was killed; `id` is None if AWS doesn't have it."""
+
+    urn: str
+    type: str
+    id: str | None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the resource: its name in the program."""
+        return self.urn.rsplit("::", 1)[-1]
+
+
+def settle_all(operations: StackOperations, stacks: Sequence[str]) -> None:
+    """Settle what earlier, killed updates of `stacks` have left, and say so.
+
+    Raises RefusedError if another update runs, IncompleteError if what is left can't be settled.
+    """
+    for stack in stacks:
+        deployment = operations.export(stack)
+        if not deployment.get("pending_operations"):
+            continue
+        try:
+            found = find_pending(deployment, _clients)
+            operations.settle(stack, {each.urn: each.id for each in found if each.id is not None})
+        except ConcurrentUpdateError as error:
+            raise RefusedError(
+                f"another update of {stack} runs; nothing was changed", "wait for it, then run this again"
+            ) from error
+        except (ClientError, BotoCoreError, CommandError) as error:
+            raise IncompleteError(
+                f"an earlier update of {stack} was killed, and what it left can't be settled: {error}",
+                f"`pulumi refresh -s {stack}`, which asks about each resource, then `lockstep up`",
+            ) from error
+        for each in found:
+            state = f"is there as {each.id} and now in the state" if each.id else "isn't there and will be created"
+            console.progress(f"{stack}: an earlier update was killed while it created {each.name}, which {state}")
+
+
+def find_pending(deployment: Mapping[str, Any], clients: Callable[[str], Client]) -> list[Pending]:
+    """What `deployment` (a stack's state) says was being created, each with the id by which it can be imported.
+
+    `clients(region)(service)` gives a boto3 client. Raises ClientError if AWS refuses to be asked.
+    """
+    regions = _provider_regions(deployment)
+    found = []
+    for operation in deployment.get("pending_operations") or []:
+        resource = operation["resource"]
+        if operation["type"] != "creating" or not resource.get("custom") or resource["type"].startswith("pulumi:"):
+            continue
+        inputs = resource.get("inputs") or {}
+        region = inputs.get("region") or regions.get(resource.get("provider", "").rpartition("::")[0])
+        finder = _FINDERS.get(resource["type"])
+        id = finder(clients(region), inputs, resource["type"]) if region and finder else None
+        found.append(Pending(resource["urn"], resource["type"], id))
+    return found
+
+
+def _clients(region: str) -> Client:
+    from lockstep.aws import client
+
+    return lambda service: client(service, region)
+
+
+def _provider_regions(deployment: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        resource["urn"]: resource.get("inputs", {}).get("region")
+        for resource in deployment.get("resources") or []
+        if resource["type"] == "pulumi:providers:aws"
+    }
+
+
+def _ask(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
+    """A call's answer; empty if AWS says that there is no such thing."""
+    try:
+        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+    except ClientError as error:
+        # Each service has its own code for "there is none": NoSuchEntity, LoadBalancerNotFound, 404, …
+        if re.search("NotFound|NoSuch|^404$", error.response["Error"]["Code"]):
+            return {}
+        raise
+    return answer
+
+
+def _ec2(client: Client, inputs: Inputs, type: str) -> str | None:
+    tags = inputs.get("tagsAll") or {}
+    if "Name" not in tags:
+        return None
+    owners: set[str] | None = None
+    for key, value in tags.items():
+        filters = [
+            {"Name": "resource-type", "Values": [_EC2_TYPES[type]]},
+            {"Name": "key", "Values": [key]},
+            {"Name": "value", "Values": [value]},
+        ]
+        pages = client("ec2").get_paginator("describe_tags").paginate(Filters=filters)
+        here = {tag["ResourceId"] for page in pages for tag in page["Tags"]}
+        owners = here if owners is None else owners & here
+    return min(owners) if owners else None
+
+
+def _route(client: Client, inputs: Inputs, type: str) -> str | None:
+    table, destination = inputs["routeTableId"], inputs["destinationCidrBlock"]
+    found = _ask(client("ec2"), "describe_route_tables", RouteTableIds=[table]).get("RouteTables") or [{}]
+    there = any(route.get("DestinationCidrBlock") == destination for route in found[0].get("Routes", []))
+    return f"{table}_{destination}" if there else None
+
+
+def _route_table_association(client: Client, inputs: Inputs, type: str) -> str | None:
+    table, subnet = inputs["routeTableId"], inputs["subnetId"]
+    found = _ask(client("ec2"), "describe_route_tables", RouteTableIds=[table]).get("RouteTables") or [{}]
+    there = any(association.get("SubnetId") == subnet for association in found[0].get("Associations", []))
+    return f"{subnet}/{table}" if there else None
+
+
+def _bucket(client: Client, inputs: Inputs, type: str) -> str | None:
+    name = str(inputs["bucket"])
+    return name if _ask(client("s3"), "head_bucket", Bucket=name) else None
+
+
+def _role(client: Client, inputs: Inputs, type: str) -> str | None:
+    return str(inputs["name"]) if _ask(client("iam"), "get_role", RoleName=inputs["name"]) else None
+
+
+def _instance_profile(client: Client, inputs: Inputs, type: str) -> str | None:
+    found = _ask(client("iam"), "get_instance_profile", InstanceProfileName=inputs["name"])
+    return str(inputs["name"]) if found else None
+
+
+def _load_balancer(client: Client, inputs: Inputs, type: str) -> str | None:
+    found = _ask(client("elbv2"), "describe_load_balancers", Names=[inputs["name"]])
+    return next((item["LoadBalancerArn"] for item in found.get("LoadBalancers", [])), None)
+
+
+def _target_group(client: Client, inputs: Inputs, type: str) -> str | None:
+    found = _ask(client("elbv2"), "describe_target_groups", Names=[inputs["name"]])
+    return next((item["TargetGroupArn"] for item in found.get("TargetGroups", [])), None)
+
+
+def _listener(client: Client, inputs: Inputs, type: str) -> str | None:
+    found = _ask(client("elbv2"), "describe_listeners", LoadBalancerArn=inputs["loadBalancerArn"])
+    ports = (item for item in found.get("Listeners", []) if item.get("Port") == inputs.get("port"))
+    return next((item["ListenerArn"] for item in ports), None)
+
+
+def _auto_scaling_group(client: Client, inputs: Inputs, type: str) -> str | None:
+    names = [inputs["name"]]
+    found = _ask(client("autoscaling"), "describe_auto_scaling_groups", AutoScalingGroupNames=names)
+    return str(inputs["name"]) if found.get("AutoScalingGroups") else None
+
+
+def _record(client: Client, inputs: Inputs, type: str) -> str | None:
+    zone, kind, identifier = inputs["zoneId"], inputs["type"], inputs.get("setIdentifier")
+    name = inputs["name"].rstrip(".").lower()
+    start = {"StartRecordName": name, "StartRecordType": kind}
+    if identifier:
+        start["StartRecordIdentifier"] = identifier
+    found = _ask(client("route53"), "list_resource_record_sets", HostedZoneId=zone, MaxItems="1", **start)
+    for record in found.get("ResourceRecordSets", []):
+        same_name = record["Name"].rstrip(".").lower() == name
+        if same_name and record["Type"] == kind and record.get("SetIdentifier") == identifier:
+            return "_".join(filter(None, (zone, name, kind, identifier)))
+    return None
+
+
+def _health_check(client: Client, inputs: Inputs, type: str) -> str | None:
+    wanted = dict(inputs.get("tagsAll") or {})
+    route53 = client("route53")
+    checks = [item for page in route53.get_paginator("list_health_checks").paginate() for item in page["HealthChecks"]]
+    for check in checks:
+        tags = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=check["Id"])
+        own = {tag["Key"]: tag["Value"] for tag in tags["ResourceTagSet"]["Tags"]}
+        if own == wanted and "Name" in wanted and check["HealthCheckConfig"]["Type"] == inputs.get("type"):
+            return str(check["Id"])
+    return None
+
+
+Finder = Callable[[Client, Inputs, str], str | None]
+
+_FINDERS: Mapping[str, Finder] = {
+    **dict.fromkeys(_EC2_TYPES, _ec2),
+    "aws:autoscaling/group:Group": _auto_scaling_group,
+    "aws:ec2/route:Route": _route,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
+    "aws:iam/instanceProfile:InstanceProfile": _instance_profile,
+    "aws:iam/role:Role": _role,
+    "aws:lb/listener:Listener": _listener,
+    "aws:lb/loadBalancer:LoadBalancer": _load_balancer,
+    "aws:lb/targetGroup:TargetGroup": _target_group,
+    "aws:route53/healthCheck:HealthCheck": _health_check,
+    "aws:route53/record:Record": _record,
+    "aws:s3/bucket:Bucket": _bucket,
+}
