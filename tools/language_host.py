@@ -34,6 +34,7 @@ VERSION = "3.259.0"
 # pulumi-language-python-exec exits with this after it has shown the user what is wrong itself.
 EXIT_AFTER_SHOWING_ERROR = 32
 PACK_START_SECONDS = 60
+_SECONDS_BETWEEN_LOOKS = 1.0
 _EXECUTOR = Path(os.environ.get("LOCKSTEP_LANGUAGE_EXECUTOR", "pulumi-language-python-exec"))
 _CHILD = Path(__file__).with_name("child.py")
 
@@ -303,7 +304,11 @@ def main() -> None:
         signal.signal(number, lambda *_: ended.set())
     server.start()
     print(port, flush=True)
-    ended.wait()
+    engine = os.getppid()
+    # An engine that is killed ends no plugin. Its parent's death signal is no help here: it is tied to the thread that
+    # started the host, and Go's come and go.
+    while not ended.wait(_SECONDS_BETWEEN_LOOKS) and os.getppid() == engine:
+        pass
     host.stop()
     server.stop(0).wait()
 
