@@ -29,9 +29,9 @@ def up(
         interrupted.settle_all(operations, list(needs))
         independent = {name: frozenset[str]() for name in needs}
         plan = rollout.run_all("preview", independent, operations.preview, planning)
-    if not as_json:
-        rollout.show(plan, as_json=False)
     refusal = rollout.preview_error(operations, plan)
+    if refusal is not None or not as_json:
+        rollout.show(plan, as_json=as_json)
     if refusal is not None:
         raise refusal
     if plan.changes:

@@ -1,0 +1,97 @@
+"""A copy of the checkout and a sandbox of its own for each test, used through a shell as a person would."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+STACKS = ("primary", "secondary", "global")
+TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs lines in the checkout's copy, with the sandbox's environment."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def __call__(
+        self, line: str, *, expect: int | None = 0, folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `line` in bash; fail the test unless it exits with `expect` (None: whatever it exits with)."""
+        done = subprocess.run(
+            ["bash", "-c", f'eval "$(lockstep sandbox env)" || exit 97\n{line}'],
+            cwd=folder or self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        if expect is not None and done.returncode != expect:
+            pytest.fail(f"`{line}` exited {done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def json(self, line: str, *, expect: int = 0) -> Any:
+        """Run `line` and read what it prints as JSON."""
+        return json.loads(self(line, expect=expect).stdout)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace `old` by `new` in a file of the checkout; the text must be there exactly once."""
+        path = self.folder / name
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
+        path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the files that git tracks, or would, with the toolchain of the real checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    folder = tmp_path / "checkout"
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file() and not name.startswith("tests/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for tool in (".venv", ".tools"):
+        if (ROOT / tool).exists():
+            (folder / tool).symlink_to(ROOT / tool)
+    return folder
+
+
+@pytest.fixture
+def shell(checkout: Path, tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Shell]:
+    """A shell on a sandbox that lives as long as the test."""
+    home = tmp_path / "sandbox"
+    environment = {name: value for name, value in engine_environment.items() if not name.startswith("PULUMI_")} | {
+        "LOCKSTEP_SANDBOX_HOME": str(home)
+    }
+    up = subprocess.run(
+        ["lockstep", "sandbox", "up"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )
+    assert up.returncode == 0, up.stderr
+    try:
+        yield Shell(checkout, environment)
+    finally:
+        subprocess.run(["lockstep", "sandbox", "down"], cwd=checkout, env=environment, capture_output=True, check=False)
+    assert not home.exists()
+
+
+def inventory(shell: Shell) -> dict[str, int]:
+    """How many resources AWS holds, by Pulumi type."""
+    counts: dict[str, int] = shell.json(f"python {ROOT / 'tests' / 'end_to_end' / 'inventory.py'}")
+    return counts
