@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PULUMI_SKIP_UPDATE_CHECK := true
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup check test bench lock clean
+.PHONY: help setup demo check test bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
@@ -14,6 +14,9 @@ help: ## list the targets
 setup: ## virtualenv from the hashed lock, and a Pulumi CLI
 	@command -v $(PYTHON) >/dev/null || { echo 'setup: Python 3.11 or newer is needed: apt-get install python3 python3-venv' >&2; exit 1; }
 	@$(PYTHON) tools/setup.py
+
+demo: setup ## both sites brought up in the sandbox and proved by the policies; KEEP=1 leaves them up
+	@$(VENV)/python tools/demo.py
 
 check: setup ## format, lint, types, unit tests
 	$(VENV)/ruff format --check .

@@ -1,0 +1,58 @@
+"""`make demo`: both sites and what joins them, in the sandbox, from nothing to proved, and gone again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKSTEP = str(ROOT / ".venv" / "bin" / "lockstep")
+QUESTIONS = """
+import boto3
+route53 = boto3.client("route53")
+zone = route53.list_hosted_zones()["HostedZones"][0]
+print("Records of", zone["Name"].rstrip("."))
+for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]:
+    if record["Type"] in ("NS", "SOA"):
+        continue
+    target = record["AliasTarget"]["DNSName"] if "AliasTarget" in record else record["ResourceRecords"][0]["Value"]
+    how = "alias"
+    if "Weight" in record:
+        how = f"weight {record['Weight']:<3} health check {record.get('HealthCheckId')}"
+    print(f"  {record['Name']:<34} {record['Type']:<6} {target:<72} {how}")
+"""
+
+
+def step(title: str, *command: str) -> None:
+    """Say what comes and run it in the sandbox's environment; end the demo if it fails."""
+    print(f"\n== {title}\n$ {' '.join(command)}", flush=True)
+    line = f'eval "$({LOCKSTEP} sandbox env)" && "$@"'
+    subprocess.run(["bash", "-c", line, "demo", *command], cwd=ROOT, check=True)
+
+
+def main() -> int:
+    """Run the demo; the exit status is that of the step that failed."""
+    print("== A local AWS: API and Pulumi provider\n$ lockstep sandbox up", flush=True)
+    try:
+        subprocess.run([LOCKSTEP, "sandbox", "up"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        step("Plan all stacks under the policies, then bring them up", "lockstep", "up", "--yes")
+        step("Once more: nothing changes, and no policy has anything left to say", "lockstep", "preview")
+        print("\n== What the world sees", flush=True)
+        subprocess.run(
+            ["bash", "-c", f'eval "$({LOCKSTEP} sandbox env)" && python - <<"END"\n{QUESTIONS}\nEND'],
+            cwd=ROOT,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    finally:
+        if os.environ.get("KEEP") == "1":
+            print('\nIt stays up. Try:\n  eval "$(.venv/bin/lockstep sandbox env)"\n  pulumi stack -s primary')
+            print("  pulumi preview -s global --policy-pack policies\n  lockstep sandbox down")
+        else:
+            subprocess.run([LOCKSTEP, "sandbox", "down"], cwd=ROOT, check=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
