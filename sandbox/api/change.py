@@ -31,3 +31,12 @@ def wrap(owner: type, method: str, wrapper: Callable[..., Any]) -> None:
         return wrapper(original, self, *args, **kwargs)
 
     setattr(owner, method, replacement)
+
+
+def replace(owner: type, method: str, replacement: Callable[..., Any]) -> None:
+    """Put `replacement(self, ...)` in the place of `owner.method`.
+
+    Raises AttributeError if moto no longer has the method, as `wrap` does.
+    """
+    original = getattr(owner, method)
+    setattr(owner, method, functools.wraps(original)(replacement))

@@ -27,13 +27,18 @@ def api(api_server: ApiServer) -> ApiServer:
     return api_server
 
 
+@pytest.fixture(scope="session")
+def boto3_session() -> Any:
+    """One for all tests: it keeps the service descriptions, which take longer to read than a test takes to run."""
+    return boto3.Session(aws_access_key_id="sandbox", aws_secret_access_key="sandbox")
+
+
 @pytest.fixture
-def aws(api: ApiServer) -> ClientFactory:
+def aws(api: ApiServer, boto3_session: Any) -> ClientFactory:
     """`aws(service, region)`: a boto3 client on the API; `endpoint_url=` picks another port."""
-    session: Any = boto3.Session(aws_access_key_id="sandbox", aws_secret_access_key="sandbox")
 
     def client(service: str, region: str = "eu-west-1", endpoint_url: str | None = None) -> Any:
-        return session.client(
+        return boto3_session.client(
             service,
             region_name=region,
             endpoint_url=endpoint_url or api.endpoint_url,
