@@ -21,6 +21,8 @@ from sandbox.provider.schema import Change, Kind, Property, ResourceType, State,
 from sandbox.provider.values import UNKNOWN, Json, contains_unknown, is_unknown
 
 _AUTO_NAME_DIGITS = 7
+# Where IAM and Route 53 are served, whatever a provider's region (AWS General Reference, "Global services").
+GLOBAL_REGION = "us-east-1"
 
 
 class ProviderError(Exception):
@@ -257,7 +259,7 @@ class Engine:
         return ({**result, "region": region} if function.regional else result), []
 
     def _aws(self, config: ProviderConfig, kind: ResourceType, values: State) -> Aws:
-        region = (values.get("region") if kind.regional else None) or config.region
+        region = values.get("region") or config.region if kind.regional else GLOBAL_REGION
         if region is None:
             raise ProviderError(f"{kind.token}: no region: set `region` on the provider or the resource")
         return Aws(self._clients, region)

@@ -177,8 +177,24 @@ ZONE = ResourceType(
 
 # Route 53 API Reference, ResourceRecordSet: Type.
 _RECORD_TYPES = (
-    "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT"
-)  # fmt: skip
+    "A",
+    "AAAA",
+    "CAA",
+    "CNAME",
+    "DS",
+    "HTTPS",
+    "MX",
+    "NAPTR",
+    "NS",
+    "PTR",
+    "SOA",
+    "SPF",
+    "SRV",
+    "SSHFP",
+    "SVCB",
+    "TLSA",
+    "TXT",
+)
 _LONGEST_TTL = 2147483647
 # What the record says to each way of routing: property, and the name of the one field that AWS keeps apart.
 _ROUTING = {
@@ -197,7 +213,7 @@ def _at_most_one(value: Json) -> str | None:
 
 
 def _plain_alias(name: Json) -> Json:
-    """An alias target's name as terraform-provider-aws compares it: AWS puts `dualstack.` before some balancers' names."""
+    """An alias target's name as terraform-provider-aws compares it, with or without a balancer's `dualstack.`."""
     return _plain_name(name).removeprefix("dualstack.") if isinstance(name, str) else name
 
 
@@ -435,6 +451,8 @@ _CHECK_FIELDS = {
     "searchString": "SearchString",
 }
 _ALARM_FIELDS = {"cloudwatchAlarmName": "Name", "cloudwatchAlarmRegion": "Region"}
+# Route 53 API Reference, UpdateHealthCheck, ResetElements: what can be taken away.
+_RESETTABLE = {name: _CHECK_FIELDS[name] for name in ("fqdn", "regions", "resourcePath", "childHealthchecks")}
 # terraform-provider-aws sends these only when they are on: checks of some types refuse them.
 _ONLY_WHEN_ON = ("disabled", "invertHealthcheck", "measureLatency")
 # RECOVERY_CONTROL isn't part of the sandbox.
@@ -487,14 +505,17 @@ def _check_config(inputs: State) -> Json:
 
 
 def _zero(prop: Property) -> Json:
-    """What stands for a property that the program took away."""
-    return {Kind.BOOLEAN: False, Kind.INTEGER: 0, Kind.SET: []}.get(prop.kind, "")
+    """What terraform-provider-aws sends for a property that the program took away."""
+    return {Kind.BOOLEAN: False, Kind.INTEGER: 0}.get(prop.kind, "")
 
 
 def _update_check(aws: Aws, change: Change) -> None:
     wanted: dict[str, Json] = {}
+    reset = [key for name, key in _RESETTABLE.items() if name in change.changed and is_empty(change.new.get(name))]
+    if reset:
+        wanted["ResetElements"] = reset
     for name, key in _CHECK_FIELDS.items():
-        if name in change.changed:
+        if name in change.changed and key not in reset:
             value = change.new.get(name)
             wanted[key] = _zero(HEALTH_CHECK.properties[name]) if value is None else value
     # A new trigger says that the alarm has changed: Route 53 takes over an alarm's settings when it is named again.

@@ -33,7 +33,6 @@ from sandbox.provider.schema import (
     ResourceType,
     State,
     Update,
-    between,
     block,
     block_set,
     blocks,
@@ -217,8 +216,6 @@ LAUNCH_TEMPLATE = ResourceType(
 
 # terraform-provider-aws, aws_autoscaling_group "Timeouts": seconds that a deletion may take.
 _DELETE_TIMEOUT = 600.0
-# Auto Scaling API Reference, UpdateAutoScalingGroup: seconds an instance may live; 0 is no limit.
-_SHORTEST_LIFETIME, _LONGEST_LIFETIME = 86400, 31536000
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 
@@ -249,10 +246,6 @@ def _check_duration(value: Json) -> str | None:
     return "expected a duration such as 10m, got " + repr(value) if _seconds(value) is None else None
 
 
-def _check_lifetime(value: Json) -> str | None:
-    return None if value == 0 else between(_SHORTEST_LIFETIME, _LONGEST_LIFETIME)(value)
-
-
 def _refuse_instance_refresh(value: Json) -> str:
     return (
         "isn't supported by the sandbox: pulumi-aws changes the group first and starts the refresh after, so an "
@@ -279,6 +272,11 @@ def _maintenance_policy(inputs: State) -> Json:
     return to_aws(_MAINTENANCE, inputs.get("instanceMaintenancePolicy"))
 
 
+def _read_maintenance_policy(policy: Json) -> Json:
+    # -1 is no policy (EC2 Auto Scaling API Reference, InstanceMaintenancePolicy).
+    return None if not policy or policy["MinHealthyPercentage"] == -1 else from_aws(_MAINTENANCE, policy)
+
+
 def _subnets(inputs: State) -> Json:
     return ",".join(inputs.get("vpcZoneIdentifiers") or ()) or None
 
@@ -294,23 +292,19 @@ _GROUP_PARAMETERS: dict[str, tuple[str, Any]] = {
     "desiredCapacity": ("DesiredCapacity", "desiredCapacity"),
     "launchTemplate": ("LaunchTemplate", _launch_template),
     "vpcZoneIdentifiers": ("VPCZoneIdentifier", _subnets),
-    "availabilityZones": ("AvailabilityZones", "availabilityZones"),
     "healthCheckType": ("HealthCheckType", "healthCheckType"),
     "healthCheckGracePeriod": ("HealthCheckGracePeriod", "healthCheckGracePeriod"),
     "defaultCooldown": ("DefaultCooldown", "defaultCooldown"),
     "defaultInstanceWarmup": ("DefaultInstanceWarmup", "defaultInstanceWarmup"),
     "terminationPolicies": ("TerminationPolicies", lambda inputs: inputs.get("terminationPolicies") or ["Default"]),
     "protectFromScaleIn": ("NewInstancesProtectedFromScaleIn", "protectFromScaleIn"),
-    "capacityRebalance": ("CapacityRebalance", lambda inputs: bool(inputs.get("capacityRebalance"))),
-    "maxInstanceLifetime": ("MaxInstanceLifetime", lambda inputs: inputs.get("maxInstanceLifetime") or 0),
-    "placementGroup": ("PlacementGroup", "placementGroup"),
     "serviceLinkedRoleArn": ("ServiceLinkedRoleARN", "serviceLinkedRoleArn"),
     "instanceMaintenancePolicy": ("InstanceMaintenancePolicy", _maintenance_policy),
 }
-# -1 takes a policy or a warm-up away again (Auto Scaling API Reference, UpdateAutoScalingGroup).
+# What takes a property away again: terraform-provider-aws sends this when a program no longer says anything.
 _CLEARED = {
     "InstanceMaintenancePolicy": {"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1},
-    "DefaultInstanceWarmup": -1,
+    "DefaultInstanceWarmup": 0,
 }
 
 
@@ -413,11 +407,8 @@ def _read_group(aws: Aws, id: str, state: State) -> State | None:
         # "Default" alone is what AWS sets when a group is created without policies.
         "terminationPolicies": None if policies == ["Default"] and not state.get("terminationPolicies") else policies,
         "protectFromScaleIn": group.get("NewInstancesProtectedFromScaleIn", False),
-        "capacityRebalance": group.get("CapacityRebalance") or None,
-        "maxInstanceLifetime": group.get("MaxInstanceLifetime") or None,
-        "placementGroup": group.get("PlacementGroup"),
         "serviceLinkedRoleArn": group.get("ServiceLinkedRoleARN"),
-        "instanceMaintenancePolicy": from_aws(_MAINTENANCE, group.get("InstanceMaintenancePolicy")),
+        "instanceMaintenancePolicy": _read_maintenance_policy(group.get("InstanceMaintenancePolicy")),
         "suspendedProcesses": search("SuspendedProcesses[].ProcessName", group),
         "enabledMetrics": search("EnabledMetrics[].Metric", group),
         "metricsGranularity": search("EnabledMetrics[0].Granularity", group) or "1Minute",
@@ -478,18 +469,15 @@ GROUP = ResourceType(
         "desiredCapacity": integer(0, None, computed=True),
         # pulumi-aws takes a launch configuration or a mixed instances policy instead; the sandbox has neither.
         "launchTemplate": block(_TEMPLATE.fields, required=True),
-        "vpcZoneIdentifiers": string_set(computed=True, conflicts=("availabilityZones",)),
-        "availabilityZones": string_set(computed=True, conflicts=("vpcZoneIdentifiers",)),
+        # pulumi-aws takes `availabilityZones` instead, for a default VPC; the sandbox's groups name their subnets.
+        "vpcZoneIdentifiers": string_set(required=True),
         "targetGroupArns": string_set(computed=True),
-        "healthCheckType": string(computed=True, check=one_of("EC2", "ELB", "EBS", "VPC_LATTICE")),
+        "healthCheckType": string(computed=True, check=one_of("EC2", "ELB")),
         "healthCheckGracePeriod": integer(0, None, default=300),
         "defaultCooldown": integer(0, None, computed=True),
-        "defaultInstanceWarmup": integer(-1, None),
+        "defaultInstanceWarmup": integer(0, None),
         "terminationPolicies": strings(),
         "protectFromScaleIn": boolean(default=False),
-        "capacityRebalance": boolean(),
-        "maxInstanceLifetime": Property(kind=Kind.INTEGER, check=_check_lifetime),
-        "placementGroup": string(),
         "serviceLinkedRoleArn": string(computed=True),
         "instanceMaintenancePolicy": _MAINTENANCE,
         "suspendedProcesses": string_set(),
@@ -501,6 +489,7 @@ GROUP = ResourceType(
         "waitForCapacityTimeout": string(default="10m", check=_check_duration),
         "instanceRefresh": Property(kind=Kind.MAP, check=_refuse_instance_refresh),
         "arn": output(),
+        "availabilityZones": output(Kind.SET, element=string()),
     },
     create=_create_group,
     read=_read_group,

@@ -39,6 +39,7 @@ from sandbox.provider.schema import (
     integer,
     is_empty,
     json_text,
+    length,
     one_of,
     output,
     string,
@@ -503,12 +504,6 @@ def _endpoint_set(name: str, parameter: str) -> Update:
     return Update(properties=(name,), run=run)
 
 
-def _endpoint_policy(aws: Aws, change: Change) -> None:
-    policy = change.new.get("policy")
-    wanted = {"ResetPolicy": True} if is_empty(policy) else {"PolicyDocument": policy}
-    aws.call("ec2", "modify_vpc_endpoint", VpcEndpointId=change.id, **wanted)
-
-
 def _delete_endpoint(aws: Aws, id: str, state: State) -> None:
     """DeleteVpcEndpoints succeeds as a call even where it fails for the endpoint."""
     failures = aws.call("ec2", "delete_vpc_endpoints", VpcEndpointIds=[id])["Unsuccessful"]
@@ -535,7 +530,8 @@ VPC_ENDPOINT = ResourceType(
         "vpcId": string(required=True, replaces=True),
         "serviceName": string(required=True, replaces=True),
         "vpcEndpointType": string(default="Gateway", replaces=True, check=one_of("Gateway", "Interface")),
-        "policy": json_text(computed=True),
+        # AWS PrivateLink quotas, "VPC endpoint policy size".
+        "policy": json_text(computed=True, check=length(1, 20480)),
         # AWS changes it in place for interface endpoints. moto ignores that, and a change without effect must not pass.
         "privateDnsEnabled": boolean(computed=True, replaces=True),
         **{name: string_set(computed=True) for name in _ENDPOINT_SETS},
@@ -596,7 +592,10 @@ VPC_ENDPOINT = ResourceType(
     ),
     updates=(
         *(_endpoint_set(name, parameter) for name, parameter in _ENDPOINT_SETS.items()),
-        Update(properties=("policy",), run=_endpoint_policy),
+        Update(
+            properties=("policy",),
+            run=updating(Call("ec2", "modify_vpc_endpoint", {"VpcEndpointId": ID, "PolicyDocument": "policy"})),
+        ),
     ),
     delete=_delete_endpoint,
     write_tags=write_ec2_tags,
@@ -741,6 +740,13 @@ _modify_rule = Call(
 )
 
 
+def _describe_new_rule(aws: Aws, change: Change) -> None:
+    """moto forgets the description that a new rule for a prefix list or a group comes with, not one for a network."""
+    new = not change.old
+    if new and is_empty(change.new.get("cidrIpv4")) and is_empty(change.new.get("cidrIpv6")):
+        _modify_rule(aws, change.id, change.new)
+
+
 def _validate_rule(inputs: State) -> Iterable[tuple[str, str]]:
     yield from _exactly_one(inputs, _RULE_SOURCES)
     ports = {name: inputs.get(name) for name in ("fromPort", "toPort")}
@@ -825,6 +831,7 @@ def _security_group_rule(name: str, direction: str) -> ResourceType:
             Update(
                 properties=("ipProtocol", "fromPort", "toPort", "description", "cidrIpv4"), run=updating(_modify_rule)
             ),
+            Update(properties=("description",), on_create=True, run=_describe_new_rule),
         ),
         delete=deleting(
             Call(

@@ -369,6 +369,13 @@ def test_delete_goes_to_the_region_of_the_state(engine: Engine, store: Store) ->
     assert store.things == {}
 
 
+def test_global_services_are_called_where_they_are_served(thing: ResourceType, store: Store) -> None:
+    """IAM and Route 53 live in us-east-1; a lost region must take them along, or leave them, as on AWS."""
+    engine = Engine(ClientCache("http://127.0.0.1:9"), {TOKEN: replace(thing, regional=False)}, {})
+    engine.create(CONFIG, TOKEN, checked(engine))
+    assert store.calls == ["create in us-east-1"]
+
+
 def test_property_without_update_call_is_refused_at_definition(thing: ResourceType) -> None:
     """Such a property would change in the state and never in AWS."""
     with pytest.raises(ValueError, match="on neither replaces"):

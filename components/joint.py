@@ -1,0 +1,69 @@
+"""The stack that joins the sites: replication between their buckets, traffic to their balancers, and a contract."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.contract import GlobalContract, GlobalContractArgs
+from components.provider import provider_of
+from components.references import SiteOutputs
+from components.replication import ReplicatedBucket, Replication, ReplicationArgs
+from components.traffic import Traffic, TrafficArgs, TrafficSite
+from lockstep.config import Config
+
+
+def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Inputs:
+    """Declares what joins the sites, from the outputs of each of them, and returns the stack's outputs."""
+    name = f"{config.application}-{config.stack}"
+    opts = pulumi.ResourceOptions(providers=[provider_of(config)])
+
+    Replication(
+        f"{name}-replication",
+        ReplicationArgs(
+            buckets=[
+                ReplicatedBucket(
+                    site=site.name,
+                    region=site.region,
+                    name=sites[site.name].bucket_name,
+                    arn=sites[site.name].bucket_arn,
+                )
+                for site in config.sites
+            ]
+        ),
+        opts,
+    )
+    traffic = Traffic(
+        name,
+        TrafficArgs(
+            zone=config.zone,
+            domain=config.domain,
+            ttl=config.ttl,
+            health_check=config.health_check,
+            protect=config.protect,
+            sites=[
+                TrafficSite(
+                    name=site.name,
+                    domain=site.domain,
+                    weight=site.weight,
+                    alb_dns_name=sites[site.name].alb_dns_name,
+                    alb_zone_id=sites[site.name].alb_zone_id,
+                )
+                for site in config.sites
+            ],
+        ),
+        opts,
+    )
+    contract = GlobalContractArgs(
+        app_domain=config.domain,
+        zone_id=traffic.zone_id,
+        health_check_ids=traffic.health_check_ids,
+        record_names=traffic.record_names,
+        regions={site.name: site.region for site in config.sites},
+        site_domains={site.name: site.domain for site in config.sites},
+        bucket_names={site: outputs.bucket_name for site, outputs in sites.items()},
+        releases={site: outputs.release for site, outputs in sites.items() if outputs.release is not None},
+        rto_seconds=config.objectives.rto_seconds,
+        rpo_seconds=config.objectives.rpo_seconds,
+    )
+    GlobalContract(name, contract)
+    return contract.outputs()

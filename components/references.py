@@ -1,0 +1,84 @@
+"""What the sites' stacks say to the stack that joins them.
+
+Rule: nothing of `global` is declared before every site it needs is there. A record without a balancer, or a check of
+half of the sites, would be worse than none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import pulumi
+
+PROJECT: Final = "lockstep"
+_NEEDED: Final = ("region", "bucketName", "bucketArn", "albDnsName", "albZoneId")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteOutputs:
+    """The outputs of one site's stack that others need. `release` is None where the site has none."""
+
+    bucket_name: pulumi.Output[str]
+    bucket_arn: pulumi.Output[str]
+    alb_dns_name: pulumi.Output[str]
+    alb_zone_id: pulumi.Output[str]
+    release: pulumi.Output[str] | None
+
+
+async def read_sites(regions: Mapping[str, str]) -> Mapping[str, SiteOutputs]:
+    """The outputs of each site in `regions`, which gives the region that config wants for it.
+
+    A site that isn't up yet, or is still where config no longer wants it, has unknown outputs in a preview, with a
+    warning. In an update it raises pulumi.RunError, which names every such site and the command that brings it up.
+    """
+    references = {site: pulumi.StackReference(f"{pulumi.get_organization()}/{PROJECT}/{site}") for site in regions}
+    saved = {site: await _saved(reference) for site, reference in references.items()}
+    problems = {site: _problem(saved[site], region) for site, region in regions.items()}
+    late = [site for site, problem in problems.items() if problem]
+    if late:
+        message = _message(late, problems)
+        if not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(message)
+        pulumi.log.warn(f"{message}\nThis preview goes on with what isn't known yet.")
+    return {site: _outputs(reference, saved[site], problems[site]) for site, reference in references.items()}
+
+
+async def _saved(reference: pulumi.StackReference) -> Mapping[str, Any]:
+    """All outputs in the state of another stack: known at once, in previews too."""
+    return await reference.outputs.future() or {}
+
+
+def _problem(saved: Mapping[str, Any], region: str) -> str:
+    """Why a site's outputs can't be used, or nothing."""
+    missing = [name for name in _NEEDED if saved.get(name) in (None, "")]
+    if len(missing) == len(_NEEDED):
+        return "isn't up yet"
+    if missing:
+        return f"is up in part only: its stack has no output {', '.join(missing)}"
+    if saved["region"] != region:
+        return f"is in {saved['region']}, and lockstep:region says {region}"
+    return ""
+
+
+def _message(late: Sequence[str], problems: Mapping[str, str]) -> str:
+    lines = [f"stack {site} {problems[site]}: run `pulumi up -s {site}` first" for site in late]
+    return "\n".join(["this stack joins the sites, and needs the outputs of all of them", *lines])
+
+
+def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem: str) -> SiteOutputs:
+    def output(name: str) -> pulumi.Output[str]:
+        value: pulumi.Output[str] = _unknown() if problem else reference.get_output(name)
+        return value
+
+    return SiteOutputs(
+        bucket_name=output("bucketName"),
+        bucket_arn=output("bucketArn"),
+        alb_dns_name=output("albDnsName"),
+        alb_zone_id=output("albZoneId"),
+        release=output("release") if saved.get("release") and not problem else None,
+    )
+
+
+def _unknown() -> pulumi.Output[str]:
+    """What a resource that doesn't exist yet will have."""
+    return pulumi.Output.from_input(cast(str, pulumi.UNKNOWN))

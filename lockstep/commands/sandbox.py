@@ -1,0 +1,154 @@
+"""`lockstep sandbox`: the local stand-in for AWS, from up to down.
+
+The package `sandbox` belongs to the checkout, not to the installed product, and needs modules that the product doesn't:
+it is imported from the project's folder, when one of these commands runs.
+"""
+
+import importlib
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lockstep import console, project
+from lockstep.errors import ExitCode, InvalidInputError
+
+app = typer.Typer(
+    help="""The local stand-in for AWS.
+
+    `up` starts it, `eval "$(lockstep sandbox env)"` points a shell at it, `down` throws all of it away.""",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+MEBIBYTE = 1024 * 1024
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+class Shell(StrEnum):
+    """Shells that `env` writes for; sh covers bash, zsh, dash and ksh."""
+
+    SH = "sh"
+
+
+def _port(option: str, variable: str, what: str) -> Any:
+    return typer.Option(option, envvar=variable, min=0, max=65535, help=f"Port of {what}; 0 takes a free one.")
+
+
+@app.command()
+def up(
+    port: Annotated[int, _port("--port", "LOCKSTEP_SANDBOX_PORT", "the AWS API")] = 0,
+    plain_port: Annotated[
+        int, _port("--plain-port", "LOCKSTEP_SANDBOX_PLAIN_PORT", "the AWS API that counts as plain HTTP")
+    ] = 0,
+    provider_port: Annotated[
+        int, _port("--provider-port", "LOCKSTEP_SANDBOX_PROVIDER_PORT", "the Pulumi provider")
+    ] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Start the sandbox, with its hosted zone and stacks; nothing to do if it is up.
+
+    If it was up and part of it is gone, what is left is ended, and it starts anew.
+    """
+    root = project.find_root()
+    lifecycle = _import(root, "sandbox.lifecycle")
+    ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port)
+    lifecycle.up(project.load(root), _home(root), ports, console.progress)
+    _show(lifecycle.status(_home(root)), json)
+    if not json:
+        console.data('\nTo use it:  eval "$(lockstep sandbox env)"')
+
+
+@app.command()
+def down() -> None:
+    """End all processes of the sandbox and remove all of its state."""
+    root = project.find_root()
+    home = _home(root)
+    if _import(root, "sandbox.lifecycle").down(home, console.progress):
+        console.progress(f"the sandbox in {home} is down; nothing of it is left")
+    else:
+        console.progress(f"nothing to take down: no sandbox in {home}")
+
+
+@app.command()
+def status(json: JsonOption = False) -> None:
+    """Show the sandbox's processes and addresses.
+
+    Exit status: 0 all of it runs; 10 it was brought up, and some or all of its processes are gone; 7 it isn't up.
+    """
+    root = project.find_root()
+    lifecycle = _import(root, "sandbox.lifecycle")
+    found = lifecycle.status(_home(root))
+    _show(found, json)
+    codes = {"up": ExitCode.DONE, "degraded": ExitCode.DEGRADED, "down": ExitCode.REGION_UNREACHABLE}
+    raise typer.Exit(codes[found.health.value])
+
+
+@app.command()
+def env(
+    unset: Annotated[bool, typer.Option("--unset", help="Undo it: restore what the shell had before.")] = False,
+    shell: Annotated[Shell, typer.Option(help="Shell to write for; sh covers bash, zsh and dash.")] = Shell.SH,
+) -> None:
+    """Print what points a shell at the sandbox: eval "$(lockstep sandbox env)".
+
+    Prints nothing, and exits with 7, if the sandbox isn't up.
+    """
+    root = project.find_root()
+    environment = _import(root, "sandbox.environment")
+    before = dict(os.environ)
+    if unset:
+        after = environment.restored(before)
+    else:
+        after = environment.applied(_import(root, "sandbox.lifecycle").current_state(_home(root)), before)
+    lines = environment.script(before, after)
+    if lines:
+        console.data(lines.rstrip("\n"))
+
+
+def _show(found: Any, json: bool) -> None:
+    if json:
+        console.data_json(found.to_json())
+        return
+    console.data(f"sandbox {found.health} in {found.home}")
+    if found.record is None:
+        return
+    console.table(
+        ["process", "pid", "state", "memory"],
+        [
+            [p.name, str(p.pid), "running" if p.alive else "gone", f"{p.resident_bytes / MEBIBYTE:.0f} MiB"]
+            for p in found.processes
+        ],
+    )
+    for name, address in found.record.addresses.items():
+        console.data(f"{name:12}{address}")
+    console.data(f"{'zone':12}{found.record.zone}")
+    console.data(f"{'stacks':12}{', '.join(found.record.stacks)}")
+    console.data(f"{'memory':12}{found.resident_bytes / MEBIBYTE:.0f} MiB, up {found.uptime_seconds:.0f} s")
+    if found.record.ended:
+        console.data(f"{'ended':12}{found.record.ended}")
+    if found.log_tail:
+        console.data(f"last lines of its log:\n{found.log_tail}")
+
+
+def _home(root: Path) -> Path:
+    home: Path = _import(root, "sandbox.state").home_of(root)
+    return home
+
+
+def _import(root: Path, name: str) -> Any:
+    """A module of the project's sandbox. Raises InvalidInputError if it, or something that it needs, is missing."""
+    if not (root / "sandbox" / "__init__.py").is_file():
+        raise InvalidInputError(f"the project in {root} has no folder `sandbox`", "use a complete checkout of lockstep")
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"the sandbox needs the Python module {error.name!r}, which {sys.executable} doesn't have",
+            "run `make setup`, then `.venv/bin/lockstep` instead of this one",
+        ) from error

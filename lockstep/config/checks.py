@@ -1,0 +1,186 @@
+"""Rules between values that are each fine by themselves."""
+
+import difflib
+import ipaddress
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockstep.config import models
+from lockstep.config.files import YamlPath
+from lockstep.config.models import DatabaseMode, RecordType
+from lockstep.config.regions import commercial_regions
+
+# The weight of every site when none is configured: any number would do, one with room below and above reads best.
+EQUAL_WEIGHT: Final = 100
+
+_SUGGESTED: Final = tuple(ipaddress.IPv4Network(f"10.{number}.0.0/16") for number in range(10, 256, 10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """A rule that is broken: by which value of which stack (None: the shared one), and why. `expected` overrides the
+    key's own form, `example` its own example."""
+
+    key: str
+    found: str
+    reason: str
+    stack: str | None = None
+    path: YamlPath = ()
+    expected: str = ""
+    example: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """The values that passed their own checks: the shared ones, those of stack `global`, and those of each site."""
+
+    sites: tuple[str, ...]
+    shared: Mapping[str, Any]
+    joining: Mapping[str, Any]
+    by_site: Mapping[str, Mapping[str, Any]]
+
+    def of_sites(self, key: str) -> list[tuple[str, Any]]:
+        """The sites for which `key` has a value, with it."""
+        return [(site, self.by_site[site][key]) for site in self.sites if key in self.by_site[site]]
+
+
+def conflicts(values: Values) -> Iterator[Conflict]:
+    """Every rule that these values break, in the order of the keys in the files."""
+    yield from _domain(values)
+    yield from _weights(values)
+    yield from _not_built(values)
+    yield from _regions(values)
+    yield from _cidrs(values)
+    yield from _database_births(values)
+
+
+def _domain(values: Values) -> Iterator[Conflict]:
+    domain = values.shared.get("domain")
+    if domain is None:
+        return
+    zone = values.shared.get("zone")
+    if zone is not None and domain == zone:
+        yield Conflict(
+            key="domain",
+            found=domain,
+            expected=f"a name below the zone {zone}",
+            reason="DNS allows no CNAME where a zone begins, and weighted aliases aren't built yet",
+            example=f"orders.{zone}",
+        )
+    elif zone is not None and not domain.endswith(f".{zone}"):
+        yield Conflict(
+            key="domain",
+            found=domain,
+            expected=f"a name below the zone {zone}",
+            reason="Route 53 takes no record whose name is outside its zone",
+            example=f"orders.{zone}",
+        )
+    for site in values.sites:
+        problem = models.site_domain_problem(site, domain)
+        if problem:
+            yield Conflict(key="domain", found=domain, reason=problem)
+
+
+def _weights(values: Values) -> Iterator[Conflict]:
+    weights: Mapping[str, int] | None = values.shared.get("weights")
+    if not weights:
+        return
+    for name in weights:
+        if name not in values.sites:
+            near = difflib.get_close_matches(name, values.sites, n=1)
+            yield Conflict(
+                key="weights",
+                path=(name,),
+                found=str(weights[name]),
+                expected=f"a weight for each of {', '.join(values.sites)} and no other",
+                reason=f"lockstep:sites has no site {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            )
+    for site in values.sites:
+        if site not in weights:
+            yield Conflict(
+                key="weights",
+                path=(site,),
+                found="nothing",
+                reason=f"without one {site} would get no traffic, whatever happens to the others",
+            )
+    if not any(weights.values()):
+        yield Conflict(
+            key="weights",
+            found=", ".join(f"{name}: {weight}" for name, weight in weights.items()),
+            reason="Route 53 serves all of them equally when all are 0, so this would not take a site off",
+        )
+
+
+def _not_built(values: Values) -> Iterator[Conflict]:
+    if values.shared.get("recordType") is RecordType.ALIAS:
+        yield Conflict(
+            key="recordType",
+            found=RecordType.ALIAS.value,
+            reason="weighted aliases aren't built yet: the application's name is a weighted CNAME",
+        )
+    for site, database in values.of_sites("database"):
+        if database.mode is not DatabaseMode.NONE:
+            yield Conflict(
+                key="database",
+                path=("mode",),
+                stack=site,
+                found=database.mode.value,
+                expected=DatabaseMode.NONE.value,
+                reason="databases aren't built yet: a site has no state but its packages",
+            )
+
+
+def _regions(values: Values) -> Iterator[Conflict]:
+    known = commercial_regions()
+    regions = values.of_sites("region")
+    if "region" in values.joining:
+        regions.append((models.GLOBAL_STACK, values.joining["region"]))
+    for stack, region in regions:
+        if region not in known:
+            near = difflib.get_close_matches(region, sorted(known), n=1)
+            yield Conflict(
+                key="region",
+                stack=stack,
+                found=region,
+                reason="the installed botocore knows no such region" + (f"; did you mean {near[0]}?" if near else ""),
+                example=near[0] if near else None,
+            )
+    for (first, one), (second, other) in itertools.combinations(values.of_sites("region"), 2):
+        if one == other:
+            yield Conflict(
+                key="region",
+                stack=second,
+                found=other,
+                expected="a region that no other site has",
+                reason=f"{first} is in {one} too: losing that region would take both",
+                example=next(region for region in ("eu-central-1", "eu-west-1") if region != one),
+            )
+
+
+def _cidrs(values: Values) -> Iterator[Conflict]:
+    for (first, one), (second, other) in itertools.combinations(values.of_sites("cidr"), 2):
+        if one.overlaps(other):
+            taken = [block for _, block in values.of_sites("cidr")]
+            free = (block for block in _SUGGESTED if not any(map(block.overlaps, taken)))
+            yield Conflict(
+                key="cidr",
+                stack=second,
+                found=str(other),
+                expected="a block that overlaps no other site's",
+                reason=f"{first} has {one}: VPCs with common addresses can't be peered",
+                example=next(free, None),
+            )
+
+
+def _database_births(values: Values) -> Iterator[Conflict]:
+    sources = [site for site, born in values.of_sites("databaseBorn") if born is not None and born.is_source]
+    for site in sources[1:]:
+        yield Conflict(
+            key="databaseBorn",
+            stack=site,
+            found="source",
+            expected="replica",
+            reason=f"{sources[0]} is the source: a second one would hold other data",
+        )

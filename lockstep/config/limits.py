@@ -1,0 +1,42 @@
+"""AWS's limits that a configuration can break, each with the document that states it."""
+
+from typing import Final
+
+# Route 53 API Reference, ResourceRecordSet, "Weight": an integer from 0 to 255.
+WEIGHT_MIN: Final = 0
+WEIGHT_MAX: Final = 255
+
+# Seconds. Route 53 takes 0 to 2,147,483,647 (API Reference, ResourceRecordSet, "TTL"). 0 makes every request wait for a
+# name server, and above two days, the longest value that the developer guide uses, no failover would be noticed.
+TTL_MIN: Final = 1
+TTL_MAX: Final = 172_800
+
+# Route 53 API Reference, HealthCheckConfig: "RequestInterval" is 10 or 30 seconds and can't be changed later,
+# "FailureThreshold" is 1 to 10, "ResourcePath" has up to 255 characters.
+HEALTH_CHECK_INTERVALS: Final = (10, 30)
+HEALTH_CHECK_THRESHOLD_MIN: Final = 1
+HEALTH_CHECK_THRESHOLD_MAX: Final = 10
+HEALTH_CHECK_PATH_MAX: Final = 255
+
+# RFC 1035 section 2.3.4: 63 characters in a label; 255 octets on the wire are 253 characters as written.
+DNS_LABEL_MAX: Final = 63
+DNS_NAME_MAX: Final = 253
+
+# VPC User Guide, "VPC CIDR blocks": a block is between /16 and /28.
+VPC_PREFIX_MIN: Final = 16
+VPC_PREFIX_MAX: Final = 28
+
+# User Guide for Application Load Balancers, "Subnets for your load balancer": at least /27 and 8 free addresses each,
+# at least two Availability Zones.
+BALANCER_SUBNET_PREFIX_MAX: Final = 27
+ZONES_MIN: Final = 2
+
+# Elastic Load Balancing quotas: 1,000 targets per Application Load Balancer. A refresh runs up to twice the instances.
+INSTANCES_MAX: Final = 500
+
+# S3 User Guide, "Bucket naming rules": 3 to 63 characters.
+BUCKET_NAME_MAX: Final = 63
+
+# Systems Manager API Reference, PutParameter, "Name": letters, digits and . - _ in each part of a path, and a version
+# is such a part. Its length also has to leave room in a bucket's key (1,024 bytes).
+RELEASE_MAX: Final = 64

@@ -1,0 +1,194 @@
+"""The fleet of a site."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from components.fleet import Fleet, FleetArgs
+from tests.components.recording import Recording, run
+
+TAGS = {"lockstep:application": "orders", "lockstep:site": "primary"}
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+TARGETS = "aws:lb/targetGroup:TargetGroup"
+GROUP = "aws:autoscaling/group:Group"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+
+
+def arguments(**options: Any) -> FleetArgs:
+    """A fleet of three instances that runs release 1.2.3."""
+    given: dict[str, Any] = {
+        "application": "orders",
+        "region": "eu-west-1",
+        "release": "1.2.3",
+        "image": "al2023-ami-1",
+        "instance_type": "t4g.small",
+        "instances": 3,
+        "health_check_path": "/healthz",
+        "protect": True,
+        "tags": TAGS,
+        "vpc_id": "vpc-1",
+        "public_subnet_ids": ["public-0", "public-1"],
+        "private_subnet_ids": ["private-0", "private-1"],
+        "s3_prefix_list_id": "pl-1",
+        "bucket_name": "packages",
+    }
+    return FleetArgs(**given | options)
+
+
+def fleet(name: str = "orders-primary", **options: Any) -> Recording:
+    """The fleet declared."""
+
+    def program() -> None:
+        Fleet(name, arguments(**options))
+
+    return run(program)
+
+
+def sizes(recording: Recording) -> tuple[int, int, int]:
+    """Minimum, desired and maximum of the group."""
+    inputs = recording.one(GROUP).inputs
+    return int(inputs["minSize"]), int(inputs["desiredCapacity"]), int(inputs["maxSize"])
+
+
+def test_the_group_runs_the_configured_instances_over_all_private_subnets() -> None:
+    """The site couldn't carry its load, or losing a zone would take it."""
+    recording = fleet()
+    assert sizes(recording) == (3, 3, 6)
+    assert recording.one(GROUP).inputs["vpcZoneIdentifiers"] == ["private-0", "private-1"]
+
+
+def test_without_a_release_everything_exists_but_instances() -> None:
+    """Instances with nothing to run would be replaced for ever; without the rest, records would point at nothing."""
+    recording = fleet(release=None)
+    assert sizes(recording) == (0, 0, 0)
+    for type_ in (BALANCER, TARGETS, TEMPLATE, "aws:lb/listener:Listener"):
+        recording.one(type_)
+
+
+def test_an_instance_that_fails_the_balancers_check_is_replaced() -> None:
+    """An instance whose service has died would stay, because the machine still runs."""
+    inputs = fleet().one(GROUP).inputs
+    assert inputs["healthCheckType"] == "ELB"
+    assert inputs["targetGroupArns"] == ["arn:orders-primary-targets"]
+
+
+def test_the_group_does_not_follow_its_launch_template() -> None:
+    """The provider would switch the group before rolling, and AWS would "roll back" to the release that failed."""
+    group = fleet().one(GROUP)
+    assert group.ignore_changes == ("launchTemplate",)
+    assert "instanceRefresh" not in group.inputs
+    assert group.inputs["launchTemplate"] == {"id": "orders-primary-template-id", "version": "7"}
+
+
+def test_instances_wait_for_their_way_in_and_out() -> None:
+    """The first instances would boot without their packages, or unused by the balancer, and be replaced."""
+    recording = fleet()
+    needed = [*recording.of(INGRESS), *recording.of(EGRESS), recording.one("aws:lb/listener:Listener")]
+    assert len(needed) == 5
+    assert {resource.urn for resource in needed} <= set(recording.one(GROUP).dependencies)
+
+
+def test_what_the_group_launches_has_the_tags() -> None:
+    """A provider's default tags reach neither groups' instances nor their volumes: nobody would know whose they are."""
+    recording = fleet()
+    tags = {tag["key"]: tag["value"] for tag in recording.one(GROUP).inputs["tags"] if tag["propagateAtLaunch"]}
+    assert tags == {"Name": "orders-primary", **TAGS}
+    specifications = recording.one(TEMPLATE).inputs["tagSpecifications"]
+    assert [one["resourceType"] for one in specifications] == ["instance", "volume"]
+    assert all(one["tags"] == {"Name": "orders-primary", **TAGS} for one in specifications)
+
+
+def test_the_image_is_found_by_its_name_among_amazons() -> None:
+    """An id is another image in another region; anybody can publish an image of any name."""
+    ((token, args),) = fleet().invokes
+    assert token == "aws:ec2/getAmi:getAmi"
+    assert args["owners"] == ["amazon"]
+    assert args["filters"] == [{"name": "name", "values": ["al2023-ami-1"]}]
+    assert "mostRecent" not in args
+    assert args["includeDeprecated"] is True
+    assert fleet().one(TEMPLATE).inputs["imageId"] == "ami-1"
+
+
+def test_instances_boot_with_the_release_of_their_own_region() -> None:
+    """Instances would run something else than the contract says."""
+    text = base64.b64decode(fleet().one(TEMPLATE).inputs["userData"]).decode()
+    assert text.startswith("#cloud-config\n")
+    assert "https://packages.s3.eu-west-1.amazonaws.com/releases/1.2.3/" in text
+
+
+def test_instance_metadata_needs_a_token() -> None:
+    """A request that the application is tricked into could read what the metadata service gives away."""
+    options = fleet().one(TEMPLATE).inputs["metadataOptions"]
+    assert options == {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1}
+
+
+def test_root_volumes_are_encrypted_and_go_with_their_instance() -> None:
+    """Data would stay readable on disks that nobody watches."""
+    (mapping,) = fleet().one(TEMPLATE).inputs["blockDeviceMappings"]
+    assert mapping["deviceName"] == "/dev/xvda"
+    assert mapping["ebs"] == {"encrypted": "true", "volumeType": "gp3", "deleteOnTermination": "true"}
+
+
+def test_the_balancer_faces_the_internet_from_the_public_subnets() -> None:
+    """Nobody could reach the site, Route 53's checkers included."""
+    inputs = fleet().one(BALANCER).inputs
+    assert inputs["internal"] is False
+    assert inputs["subnets"] == ["public-0", "public-1"]
+    assert inputs["dropInvalidHeaderFields"] is True
+
+
+def test_balancer_and_route_53_ask_for_the_same_path_and_take_the_same_answers() -> None:
+    """A release that fails one of the checks but not the other gives errors that move no traffic."""
+    check = fleet(health_check_path="/ready").one(TARGETS).inputs["healthCheck"]
+    assert check["path"] == "/ready"
+    assert check["matcher"] == "200-399"
+    assert check["timeout"] < check["interval"]
+
+
+def test_only_the_balancer_reaches_instances_and_instances_reach_only_s3() -> None:
+    """Instances could be reached around the balancer, or send data anywhere."""
+    recording = fleet()
+    ingress = {rule.name: rule.inputs for rule in recording.of(INGRESS)}
+    egress = {rule.name: rule.inputs for rule in recording.of(EGRESS)}
+    assert set(ingress) == {"orders-primary-balancer-http", "orders-primary-instances-balancer"}
+    assert set(egress) == {"orders-primary-balancer-instances", "orders-primary-instances-s3"}
+    inward = ingress["orders-primary-instances-balancer"]
+    assert inward["securityGroupId"] == "orders-primary-instances-id"
+    assert inward["referencedSecurityGroupId"] == "orders-primary-balancer-id"
+    outward = egress["orders-primary-instances-s3"]
+    assert (outward["prefixListId"], outward["fromPort"], outward["toPort"]) == ("pl-1", 443, 443)
+    assert ingress["orders-primary-balancer-http"]["cidrIpv4"] == "0.0.0.0/0"
+    assert egress["orders-primary-balancer-instances"]["toPort"] == inward["toPort"] == 8080
+
+
+def test_the_balancer_asks_instances_on_the_port_that_is_open() -> None:
+    """Every target would be unhealthy."""
+    recording = fleet()
+    opened = recording.one(INGRESS, "orders-primary-instances-balancer").inputs["toPort"]
+    assert recording.one(TARGETS).inputs["port"] == opened
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_protection_covers_balancer_targets_and_group(protect: bool) -> None:
+    """A destroy by mistake would take what records point at; or, without it, a teardown would be refused."""
+    recording = fleet(protect=protect)
+    assert {type_: recording.one(type_).protect for type_ in (BALANCER, TARGETS, GROUP)} == dict.fromkeys(
+        (BALANCER, TARGETS, GROUP), protect
+    )
+    assert recording.one(BALANCER).inputs["enableDeletionProtection"] is protect
+
+
+def test_names_of_a_long_application_fit() -> None:
+    """Elastic Load Balancing refuses names of more than 32 characters, of which Pulumi appends 8."""
+    recording = fleet(name=f"{'a' * 63}-secondary")
+    assert all(len(recording.one(type_).name) <= 24 for type_ in (BALANCER, TARGETS))
+    assert recording.one(BALANCER).name != recording.one(TARGETS).name
+
+
+def test_a_fleet_of_nothing_is_refused() -> None:
+    """A site with a release and no instance would count as up."""
+    with pytest.raises(ValueError, match="1 or more"):
+        arguments(instances=0)
