@@ -218,6 +218,7 @@ class ApiServer:
         for thread in self._threads:
             thread.join()
         self._threads = []
+        s3.stop()
 
     def __enter__(self) -> Self:
         self.start()

@@ -23,6 +23,8 @@ from sandbox.provider.values import UNKNOWN, Json, contains_unknown, is_unknown
 _AUTO_NAME_DIGITS = 7
 # Where IAM and Route 53 are served, whatever a provider's region (AWS General Reference, "Global services").
 GLOBAL_REGION = "us-east-1"
+# The bridge's list, in a resource's inputs, of what check filled in (pulumi-terraform-bridge, pkg/tfbridge/names.go).
+DEFAULTS = "__defaults"
 
 
 class ProviderError(Exception):
@@ -110,13 +112,16 @@ class Engine:
             inputs[key] = _coerce(prop, value)
             failures += _check_value(key, prop, inputs[key])
         failures += _check_combinations(kind, inputs)
+        given = set(inputs)
         for key, prop in kind.all_properties.items():
-            if key in inputs:
+            if key in given or any(other in given for other in prop.conflicts):
                 continue
-            if prop.default is not None and not any(other in inputs for other in prop.conflicts):
+            if prop.default is not None:
                 inputs[key] = prop.default
-            elif prop.auto_name is not None and not any(other in inputs for other in prop.conflicts):
-                inputs[key] = olds.get(key) or _automatic_name(prop, name, seed)
+            elif prop.auto_name is not None:
+                kept = olds.get(key) if key in olds.get(DEFAULTS, ()) else None
+                inputs[key] = kept or _automatic_name(prop, name, seed)
+        inputs[DEFAULTS] = sorted(inputs.keys() - given)
         if kind.taggable:
             inputs["tagsAll"] = _merge_tags(config.default_tags, inputs.get("tags"))
         if kind.regional and not is_unknown(inputs.get("region")):
@@ -143,12 +148,16 @@ class Engine:
         if kind.regional and state.get("region") not in (None, region):
             changed["region"] = "UPDATE"
             replaces.add("region")
-        return Difference(changed, frozenset(replaces), bool(replaces) and kind.delete_before_replace)
+        # A name that the program chose is taken until the old resource is gone.
+        named = any(prop.auto_name and key not in news.get(DEFAULTS, ()) for key, prop in kind.properties.items())
+        same_name = not any(prop.auto_name and key in changed for key, prop in kind.properties.items())
+        delete_first = kind.delete_before_replace or (named and same_name)
+        return Difference(changed, frozenset(replaces), bool(replaces) and delete_first)
 
     def preview_create(self, config: ProviderConfig, token: str, inputs: State) -> State:
         """Outputs of a creation that is only planned: what AWS computes is unknown."""
         kind = self.resource_type(token)
-        state: State = dict(inputs)
+        state: State = {key: value for key, value in inputs.items() if key != DEFAULTS}
         for key, prop in kind.all_properties.items():
             if key not in state and prop.computed:
                 state[key] = UNKNOWN
@@ -161,7 +170,7 @@ class Engine:
         kind = self.resource_type(token)
         planned = _merged(kind, state, news)
         for key, prop in kind.all_properties.items():
-            if prop.volatile and not prop.settable:
+            if prop.volatile and key not in news:
                 planned[key] = UNKNOWN
         return planned
 
@@ -347,7 +356,7 @@ def _differs(prop: Property, old: Json, new: Json) -> bool:
         return not (prop.computed or is_empty(old) or old == prop.default)
     if old is None and prop.default is not None:
         old = prop.default
-    if old is None and (is_empty(new) or new is False):
+    if old is None and (is_empty(new) or (new is False and not prop.computed)):
         return False
     return not matches(prop, new, old)
 
@@ -359,7 +368,7 @@ def _merged(kind: ResourceType, state: State, news: State) -> State:
         for key, value in state.items()
         if (prop := kind.all_properties.get(key)) is not None and (prop.computed or not prop.settable)
     }
-    return {**kept, **news}
+    return {**kept, **{key: value for key, value in news.items() if key != DEFAULTS}}
 
 
 def _worth_setting(kind: ResourceType, inputs: State, key: str) -> bool:
@@ -376,7 +385,7 @@ def _live_inputs(kind: ResourceType, prior: State, state: State, importing: bool
         actual, before = state.get(key), prior.get(key)
         if before is not None:
             compared = actual if actual is not None else prop.default
-            value = before if matches(prop, before, compared) or (before is False and compared is None) else actual
+            value = _live_value(prop, before, False if before is False and compared is None else compared)
         elif importing:
             value = None if is_empty(actual) or actual == prop.default else actual
         elif key == "tagsAll":
@@ -387,6 +396,26 @@ def _live_inputs(kind: ResourceType, prior: State, state: State, importing: bool
             value = actual
         if value is not None:
             live[key] = value
+    if DEFAULTS in prior:
+        live[DEFAULTS] = prior[DEFAULTS]
+    return live
+
+
+def _live_value(prop: Property, before: Json, actual: Json) -> Json:
+    """`before` where AWS agrees; of an object that differs, the fields that the program gave or would have to give."""
+    if matches(prop, before, actual):
+        return before
+    if prop.kind is not Kind.OBJECT or not isinstance(actual, dict):
+        return actual
+    live: State = {}
+    for name, field_ in prop.fields.items():
+        value = actual.get(name)
+        if before.get(name) is not None:
+            value = _live_value(field_, before[name], value)
+        elif field_.computed or is_empty(value) or value == field_.default or value in (False, 0):
+            continue
+        if value is not None:
+            live[name] = value
     return live
 
 

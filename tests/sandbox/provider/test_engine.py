@@ -90,6 +90,7 @@ def thing(store: Store) -> ResourceType:
             "kind": string(replaces=True, required=True),
             "size": integer(1, 10, default=2),
             "on": boolean(),
+            "auto_on": boolean(computed=True),
             "note": string(),
             "doc": json_text(),
             "list": strings(),
@@ -107,7 +108,7 @@ def thing(store: Store) -> ResourceType:
         delete=store.delete,
         updates=(
             Update(properties=("size",), run=store.resize, on_create=True),
-            Update(properties=("note", "doc", "list", "set", "nested", "on"), run=store.edit),
+            Update(properties=("note", "doc", "list", "set", "nested", "on", "auto_on"), run=store.edit),
         ),
         write_tags=store.tag,
     )
@@ -272,6 +273,7 @@ def test_same_inputs_differ_in_nothing(engine: Engine) -> None:
         ({"tags": {"a": "b"}}, {"tags": {"a": "c"}}, {"tags": "UPDATE", "tagsAll": "UPDATE"}, set()),
         ({"on": True}, {"on": False}, {"on": "UPDATE"}, set()),
         ({}, {"on": False}, {}, set()),
+        ({}, {"auto_on": False}, {"auto_on": "ADD"}, set()),
     ],
 )
 def test_diff_names_what_changes_and_what_replaces(
@@ -367,6 +369,30 @@ def test_delete_goes_to_the_region_of_the_state(engine: Engine, store: Store) ->
     id, state = engine.create(CONFIG, TOKEN, checked(engine))
     engine.delete(replace(CONFIG, region=None), TOKEN, id, state)
     assert store.things == {}
+
+
+def test_drifted_object_keeps_the_fields_the_program_gave(engine: Engine, store: Store) -> None:
+    """With everything AWS fills in, an ignored change would bring in fields that pulumi-aws refuses together."""
+    inputs = checked(engine, nested={"path": "/"})
+    id, state = engine.create(CONFIG, TOKEN, inputs)
+    store.things[id]["nested"] = {"path": "/other", "every": 3, "port": 80}
+    assert live(engine, id, state, inputs)[1]["nested"] == {"path": "/other", "every": 3}
+
+
+@pytest.mark.parametrize(("given", "first"), [({"name": "fixed"}, True), ({}, False)])
+def test_fixed_name_is_freed_before_it_is_taken_again(engine: Engine, given: State, first: bool) -> None:
+    """Replacing a balancer with a name of its own would otherwise fail with "already exists"."""
+    old = checked(engine, **given)
+    new = checked(engine, olds=old, **{"kind": "b", **given})
+    found = engine.diff(CONFIG, TOKEN, {"region": "eu-west-1"}, old, new)
+    assert found.replaces == {"kind"}
+    assert found.delete_before_replace is first
+
+
+def test_name_that_the_program_drops_becomes_automatic(engine: Engine) -> None:
+    """Kept, the resource could never be replaced without an outage again."""
+    old = checked(engine, name="fixed")
+    assert checked(engine, olds=old)["name"].startswith("thing-")
 
 
 def test_global_services_are_called_where_they_are_served(thing: ResourceType, store: Store) -> None:
