@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKSTEP = str(ROOT / ".venv" / "bin" / "lockstep")
 QUESTIONS = """
 import boto3
-route53 = boto3.client("route53")
+route53 = boto3.client("route53", region_name="us-east-1")
 zone = route53.list_hosted_zones()["HostedZones"][0]
 print("Records of", zone["Name"].rstrip("."))
 for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]:

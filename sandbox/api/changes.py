@@ -2,11 +2,22 @@
 
 from importlib.metadata import version
 
+from sandbox.api import autoscaling, ec2, ec2_launch, elbv2, iam, images, rds, route53, s3
 from sandbox.api.change import Change
 
 MOTO_VERSION = "5.2.5"
 
-CHANGES: tuple[Change, ...] = ()
+CHANGES: tuple[Change, ...] = (
+    *route53.CHANGES,
+    *images.CHANGES,
+    *ec2_launch.CHANGES,
+    *ec2.CHANGES,
+    *elbv2.CHANGES,
+    *s3.CHANGES,
+    *autoscaling.CHANGES,
+    *iam.CHANGES,
+    *rds.CHANGES,
+)
 
 _installed = False
 

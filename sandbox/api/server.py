@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
 
 from lockstep.errors import FailedUnchangedError
-from sandbox.api import changes, loopback
+from sandbox.api import changes, loopback, s3
 from sandbox.api.application import SECURE, Application, Response
 
 HOST = "127.0.0.1"

@@ -54,8 +54,8 @@ def count() -> dict[str, int]:
         }.items():
             found[token] += len(items)
     found["aws:s3/bucket:Bucket"] = len(boto3.client("s3", region_name=REGIONS[0]).list_buckets()["Buckets"])
-    found["aws:iam/role:Role"] = len(boto3.client("iam").list_roles()["Roles"])
-    route53 = boto3.client("route53")
+    found["aws:iam/role:Role"] = len(boto3.client("iam", region_name="us-east-1").list_roles()["Roles"])
+    route53 = boto3.client("route53", region_name="us-east-1")
     found["aws:route53/healthCheck:HealthCheck"] = len(route53.list_health_checks()["HealthChecks"])
     zone = route53.list_hosted_zones()["HostedZones"][0]["Id"]
     records = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]

@@ -62,7 +62,7 @@ ids = [g["GroupId"] for g in groups]
 rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": ids}])["SecurityGroupRules"]
 rule = next(r for r in rules if not r["IsEgress"] and r.get("CidrIpv4"))
 ec2.revoke_security_group_ingress(GroupId=rule["GroupId"], SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
-route53 = boto3.client("route53")
+route53 = boto3.client("route53", region_name="us-east-1")
 zone = route53.list_hosted_zones()["HostedZones"][0]["Id"]
 records = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
 record = next(r for r in records if r.get("SetIdentifier") == "primary")
