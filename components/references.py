@@ -67,7 +67,7 @@ def _message(late: Sequence[str], problems: Mapping[str, str]) -> str:
 
 def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem: str) -> SiteOutputs:
     def output(name: str) -> pulumi.Output[str]:
-        value: pulumi.Output[str] = _unknown() if problem else reference.get_output(name)
+        value: pulumi.Output[str] = _unknown(reference) if problem else reference.get_output(name)
         return value
 
     return SiteOutputs(
@@ -79,6 +79,6 @@ def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem
     )
 
 
-def _unknown() -> pulumi.Output[str]:
-    """What a resource that doesn't exist yet will have."""
-    return pulumi.Output.from_input(cast(str, pulumi.UNKNOWN))
+def _unknown(reference: pulumi.StackReference) -> pulumi.Output[str]:
+    """What a resource that doesn't exist yet will have, with the reference as its source, for policies to see."""
+    return reference.outputs.apply(lambda _: cast(str, pulumi.UNKNOWN))

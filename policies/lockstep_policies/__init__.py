@@ -1,0 +1,21 @@
+"""CrossGuard policies that prove disaster recovery across two regions, for any Pulumi program that uses pulumi-aws.
+
+Importing this package starts nothing; `policies/__main__.py` serves `POLICIES`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pulumi_policy import Policy
+
+from lockstep_policies.advisories import advisory_policy
+from lockstep_policies.buckets import buckets_policy
+from lockstep_policies.regions import regions_policy
+from lockstep_policies.traffic import traffic_policy
+
+# Few policies with many checks each: the SDK decodes every resource again for every policy. The advisory policy stays
+# last, because it reports what the groups before it left open.
+POLICIES: Final[list[Policy]] = [traffic_policy, buckets_policy, regions_policy, advisory_policy]
+
+__all__ = ["POLICIES"]

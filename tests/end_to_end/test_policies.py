@@ -37,7 +37,7 @@ def test_record_without_health_check_is_rejected(shell: Shell) -> None:
     shell.edit("components/traffic.py", "health_check_id=", "# health_check_id=")
     text = rejection(shell, "global")
     assert "healthCheckId" in text or "health_check_id" in text
-    assert "aws:route53/record:Record" in text
+    assert "aws:route53:Record" in text
 
 
 def test_bucket_without_replication_is_rejected(shell: Shell) -> None:

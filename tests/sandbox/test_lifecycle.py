@@ -1,0 +1,474 @@
+"""`lockstep sandbox up|down|status|env` with real processes: the real API, the real provider, the real Pulumi CLI."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import InvalidInputError
+from sandbox import lifecycle
+from tests.sandbox.checkout import Checkout, eventually, is_running, make
+
+pytestmark = pytest.mark.engine
+
+PROCESSES = ("supervisor", "api", "provider")
+SANDBOX = f"{shlex.quote(sys.executable)} -m lockstep.cli sandbox"
+VENV_BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """A checkout whose sandbox is gone after the test, whatever the test did to it."""
+    root = tmp_path / "project"
+    root.mkdir()
+    made = make(root, tmp_path / "state")
+    yield made
+    done = made.run("sandbox", "down")
+    assert done.returncode == 0, done.stderr
+    assert made.left_over() == []
+
+
+def pid_of(record: dict[str, Any], name: str) -> int:
+    return next(int(process["pid"]) for process in record["processes"] if process["name"] == name)
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/moto-api/", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def shell(checkout: Checkout, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `script` in sh, with the `lockstep` of this environment on PATH and `variables` exported."""
+    return subprocess.run(
+        ["sh", "-eu", "-c", script],
+        env={**checkout.environment(), **variables},
+        cwd=checkout.root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_sandbox_that_is_up_answers_and_has_zone_and_stacks(checkout: Checkout) -> None:
+    """Without zone or stacks the first `pulumi up` fails, on a sandbox that calls itself up."""
+    before = {path.name: path.read_bytes() for path in checkout.root.glob("Pulumi*.yaml")}
+    done = checkout.run("sandbox", "up")
+    assert done.returncode == 0, done.stderr
+    assert 'eval "$(lockstep sandbox env)"' in done.stdout
+    record = checkout.record()
+    assert [process["name"] for process in record["processes"]] == list(PROCESSES)
+    assert all(is_running(process["pid"]) for process in record["processes"])
+    assert answers(record["addresses"]["api"])
+    assert answers(record["addresses"]["apiPlain"])
+    host, port = record["addresses"]["provider"].split(":")
+    socket.create_connection((host, int(port)), timeout=5).close()
+    assert (checkout.home / "sandbox.json").stat().st_mode & 0o777 == 0o600
+
+    used = shell(
+        checkout,
+        f'eval "$({SANDBOX} env)"; pulumi stack ls --json; '
+        'python -c \'import boto3; c = boto3.client("route53", region_name="eu-west-1"); '
+        'print([z["Name"] for z in c.list_hosted_zones()["HostedZones"]])\'',
+        PATH=f"{VENV_BIN}:{os.environ['PATH']}",
+    )
+    assert used.returncode == 0, used.stderr
+    stacks, _, zones = used.stdout.rpartition("]\n[")
+    assert [stack["name"] for stack in json.loads(stacks + "]")] == ["global", "primary", "secondary"]
+    assert zones.strip() == "'example.com.']"
+    assert {path.name: path.read_bytes() for path in checkout.root.glob("Pulumi*.yaml")} == before
+
+
+def test_down_leaves_no_process_and_no_file(checkout: Checkout) -> None:
+    """A process that stays holds its port and a gigabyte; a file that stays is the next run's riddle."""
+    record = checkout.up()
+    done = checkout.run("sandbox", "down")
+    assert done.returncode == 0
+    assert "nothing of it is left" in done.stderr
+    assert checkout.left_over() == []
+    assert not any(is_running(process["pid"]) for process in record["processes"])
+
+
+def test_down_without_a_sandbox_is_fine(checkout: Checkout) -> None:
+    """Clean-up in a script must not fail because there was nothing to clean."""
+    done = checkout.run("sandbox", "down")
+    assert done.returncode == 0
+    assert "nothing to take down" in done.stderr
+
+
+def test_a_second_up_changes_nothing(checkout: Checkout) -> None:
+    """A second `up` that started anew would throw away what the first has in it."""
+    first = checkout.up()
+    done = checkout.run("sandbox", "up")
+    assert done.returncode == 0
+    assert "up already" in done.stderr
+    assert checkout.record() == first
+
+
+def test_of_two_ups_at_once_one_starts_and_the_other_waits(checkout: Checkout) -> None:
+    """Two supervisors over one STATE would each end the other's processes."""
+    ups = [checkout.start("sandbox", "up") for _ in range(3)]
+    said = [process.communicate(timeout=60)[1] for process in ups]
+    assert [process.returncode for process in ups] == [0, 0, 0], said
+    assert sum("AWS API on" in text for text in said) == 1
+    assert sum("up already" in text for text in said) == 2
+    assert all(is_running(process["pid"]) for process in checkout.record()["processes"])
+
+
+def test_up_and_down_at_once_end_in_one_of_both_states(checkout: Checkout) -> None:
+    """`down` while another terminal says `up` must not leave half of a sandbox."""
+    starting, ending = checkout.start("sandbox", "up"), checkout.start("sandbox", "down")
+    said = [process.communicate(timeout=60)[1] for process in (starting, ending)]
+    assert [starting.returncode, ending.returncode] == [0, 0], said
+    if checkout.home.exists():
+        assert checkout.run("sandbox", "status").returncode == 0
+    else:
+        assert checkout.left_over() == []
+
+
+@pytest.mark.parametrize("victim", PROCESSES)
+def test_after_a_kill_of_any_process_status_tells_and_up_repairs(checkout: Checkout, victim: str) -> None:
+    """Whoever's process was killed, by hand or for lack of memory, must learn it from `status`, not from a time-out."""
+    record = checkout.up()
+    os.kill(pid_of(record, victim), signal.SIGKILL)
+    eventually(lambda: not any(is_running(p["pid"]) for p in record["processes"]), "all processes end with one")
+
+    told = checkout.run("sandbox", "status", "--json")
+    assert told.returncode == 10
+    found = json.loads(told.stdout)
+    assert found["status"] == "degraded"
+    assert not any(process["alive"] for process in found["processes"])
+    if victim != "supervisor":
+        assert f"{victim} (pid {pid_of(record, victim)}) was killed by signal 9 (SIGKILL)" in found["ended"]
+    used = checkout.run("sandbox", "env")
+    assert (used.returncode, used.stdout) == (7, "")
+
+    repaired = checkout.up()
+    assert {p["pid"] for p in repaired["processes"]}.isdisjoint(p["pid"] for p in record["processes"])
+    assert answers(repaired["addresses"]["api"])
+
+
+@pytest.mark.parametrize("victim", PROCESSES)
+def test_after_a_kill_of_any_process_down_leaves_nothing(checkout: Checkout, victim: str) -> None:
+    """`down` must find what is left even when what knew about it is dead."""
+    record = checkout.up()
+    os.kill(pid_of(record, victim), signal.SIGKILL)
+    assert checkout.run("sandbox", "down").returncode == 0
+    assert checkout.left_over() == []
+    assert not any(is_running(process["pid"]) for process in record["processes"])
+
+
+def test_down_finds_the_processes_when_their_files_are_gone(checkout: Checkout) -> None:
+    """`rm -rf .sandbox` is what people do; the processes must still be found."""
+    record = checkout.up()
+    shutil.rmtree(checkout.home)
+    assert checkout.run("sandbox", "down").returncode == 0
+    assert checkout.left_over() == []
+    assert not any(is_running(process["pid"]) for process in record["processes"])
+
+
+def test_a_dead_api_shows_the_last_lines_of_its_log(checkout: Checkout) -> None:
+    """Why it died is in its log; whoever asks for the status should not have to look for that file."""
+    record = checkout.up()
+    with (checkout.home / "log" / "api.log").open("a") as log:
+        log.write("the reason of its end\n")
+    os.kill(pid_of(record, "api"), signal.SIGKILL)
+    eventually(lambda: not is_running(pid_of(record, "supervisor")), "the supervisor ends when the API does")
+    told = checkout.run("sandbox", "status")
+    assert told.returncode == 10
+    assert "the reason of its end" in told.stdout
+
+
+MOMENTS = ("at once", "state", "AWS API", "Pulumi provider", "stacks")
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGKILL, moment) for moment in MOMENTS]
+    + [(signal.SIGINT, moment) for moment in MOMENTS[1:4]]
+    + [(signal.SIGTERM, "AWS API"), (signal.SIGHUP, "AWS API")],
+)
+def test_up_that_is_killed_leaves_nothing(checkout: Checkout, number: signal.Signals, moment: str) -> None:
+    """Ctrl-C, a closed terminal or a killed CI job while it starts must not leave processes that nobody knows about."""
+    process = checkout.start("sandbox", "up")
+    assert process.stderr is not None
+    if moment == "state":
+        eventually(lambda: checkout.home.exists() or process.poll() is not None, "STATE is made")
+    elif moment != "at once":
+        for line in process.stderr:
+            if line.startswith(moment):
+                break
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    if number in (signal.SIGINT, signal.SIGTERM):
+        assert process.returncode == 130, said
+        assert checkout.left_over() == []
+
+    def settled() -> bool:
+        # After its last line it may have finished before the signal came: then the sandbox is up, and in order.
+        up = moment == "stacks" and checkout.run("sandbox", "status").returncode == 0
+        return up or not checkout.left_over()
+
+    eventually(settled, "nothing is left")
+
+
+def test_a_killed_supervisor_fails_the_up_that_waits_for_it_and_leaves_nothing(checkout: Checkout) -> None:
+    """If the process that cleans up is the one that dies, somebody else has to."""
+    process = checkout.start("sandbox", "up")
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("AWS API")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    supervisor = next(p for p in children if "sandbox.supervisor" in Path(f"/proc/{p}/cmdline").read_text())
+    os.kill(int(supervisor), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert "supervisor" in said
+    assert "SIGKILL" in said
+    assert checkout.left_over() == []
+
+
+def test_up_works_where_sigint_is_ignored(checkout: Checkout) -> None:
+    """A script's background job starts with SIGINT ignored; then neither Ctrl-C nor `down` may depend on it."""
+    script = (
+        f'trap "" INT; {SANDBOX} up >/dev/null 2>&1 & while ! test -e "{checkout.home}/log"; do sleep 0.01; done; '
+        "kill -INT $!; wait $!"
+    )
+    done = shell(checkout, script, PATH=f"{VENV_BIN}:{os.environ['PATH']}")
+    assert done.returncode == 130
+    assert checkout.left_over() == []
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"),
+    [
+        ("--port", "LOCKSTEP_SANDBOX_PORT"),
+        ("--plain-port", "LOCKSTEP_SANDBOX_PLAIN_PORT"),
+        ("--provider-port", "LOCKSTEP_SANDBOX_PROVIDER_PORT"),
+    ],
+)
+def test_a_port_in_use_is_named_with_the_option_that_changes_it(checkout: Checkout, option: str, variable: str) -> None:
+    """The user has to know which of three ports it is, and must not be left with a sandbox on some other port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for done in (
+            checkout.run("sandbox", "up", option, port),
+            checkout.run("sandbox", "up", env=checkout.environment(**{variable: port})),
+        ):
+            assert done.returncode == 3
+            assert f"{option} {port}: can't listen" in done.stderr
+            assert "Address already in use" in done.stderr
+            assert checkout.left_over() == []
+
+
+def test_ports_that_are_asked_for_are_used_and_one_port_for_two_is_refused(checkout: Checkout) -> None:
+    """A script that fixes the port relies on it; a sandbox that is up on another port isn't what was asked for."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    twice = checkout.run("sandbox", "up", "--port", port, "--plain-port", port)
+    assert twice.returncode == 3
+    assert f"--plain-port {port}" in twice.stderr
+    assert checkout.left_over() == []
+
+    assert checkout.up("--port", port)["addresses"]["api"] == f"http://127.0.0.1:{port}"
+    assert checkout.run("sandbox", "up", "--port", port).returncode == 0
+    other = checkout.run("sandbox", "up", "--port", "1")
+    assert other.returncode == 3
+    assert "`lockstep sandbox down` first" in other.stderr
+
+
+def test_a_sandbox_of_another_project_is_not_taken_for_ones_own(checkout: Checkout, tmp_path: Path) -> None:
+    """Two checkouts with one LOCKSTEP_SANDBOX_HOME would otherwise deploy into each other."""
+    checkout.up()
+    (tmp_path / "other").mkdir()
+    other = make(tmp_path / "other", checkout.home)
+    done = other.run("sandbox", "up")
+    assert done.returncode == 3
+    assert f"belongs to the project in {checkout.root}" in done.stderr
+
+
+def test_status_without_a_sandbox_exits_with_7(checkout: Checkout) -> None:
+    """Scripts tell "not up" from "broken" by the number."""
+    done = checkout.run("sandbox", "status", "--json")
+    assert done.returncode == 7
+    assert json.loads(done.stdout)["status"] == "down"
+
+
+def test_status_tells_processes_memory_and_addresses(checkout: Checkout) -> None:
+    """The memory that issue 3 bounds, and every address, come from here."""
+    record = checkout.up()
+    found = json.loads(checkout.run("sandbox", "status", "--json").stdout)
+    assert found["status"] == "up"
+    assert found["addresses"] == record["addresses"]
+    assert [process["name"] for process in found["processes"]] == list(PROCESSES)
+    assert all(process["alive"] and process["residentBytes"] > 0 for process in found["processes"])
+    assert found["residentBytes"] == sum(process["residentBytes"] for process in found["processes"])
+    text = checkout.run("sandbox", "status").stdout
+    assert all(name in text for name in (*PROCESSES, record["addresses"]["provider"]))
+
+
+def test_env_without_a_sandbox_prints_nothing_to_eval(checkout: Checkout) -> None:
+    """`eval` of half an environment, or of an error message, would send the next command to the real AWS."""
+    done = checkout.run("sandbox", "env")
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "lockstep sandbox up" in done.stderr
+
+
+def test_env_and_unset_give_the_shell_back_as_it_was(checkout: Checkout) -> None:
+    """A shell that keeps dummy keys, or loses its profile, fails on AWS, or works in another account."""
+    checkout.up()
+    script = (
+        f'export -p > before; eval "$({SANDBOX} env)"; eval "$({SANDBOX} env)"; export -p > during; '
+        f'eval "$({SANDBOX} env --unset)"; export -p > after; cmp before after; ! cmp -s before during'
+    )
+    done = shell(
+        checkout,
+        script,
+        PATH=f"{VENV_BIN}:{os.environ['PATH']}",
+        AWS_PROFILE="it's mine",
+        AWS_ACCESS_KEY_ID='$(false) `false` "\\',
+        PULUMI_HOME="a\nb",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_proxies_profiles_and_endpoints_of_the_caller_do_not_reach_the_sandbox(checkout: Checkout) -> None:
+    """A company's HTTP_PROXY, or an AWS_ENDPOINT_URL left over, must not decide whether the sandbox starts."""
+    env = checkout.environment(
+        HTTP_PROXY="http://127.0.0.1:9",
+        http_proxy="http://127.0.0.1:9",
+        AWS_PROFILE="absent",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_ENDPOINT_URL_ROUTE_53="http://127.0.0.1:9",
+        PULUMI_BACKEND_URL="file:///nonexistent",
+        PULUMI_CONFIG_PASSPHRASE="other",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    checkout.up(env=env)
+    for process in checkout.record()["processes"]:
+        environment = Path(f"/proc/{process['pid']}/environ").read_text()
+        assert "127.0.0.1:9" not in environment
+        assert "AWS_PROFILE" not in environment
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(checkout: Checkout) -> None:
+    """The message has to say which folder, and which variable moves it."""
+    env = checkout.environment(LOCKSTEP_SANDBOX_HOME=str(checkout.root / "absent" / "state"))
+    done = checkout.run("sandbox", "up", env=env)
+    assert done.returncode == 3
+    assert str(checkout.root / "absent") in done.stderr
+    assert "LOCKSTEP_SANDBOX_HOME" in done.stderr
+
+
+def test_a_folder_with_other_files_is_neither_used_nor_removed(checkout: Checkout) -> None:
+    """LOCKSTEP_SANDBOX_HOME=$HOME must not cost a home directory."""
+    mine = checkout.root / "mine"
+    mine.mkdir()
+    (mine / "thesis").write_text("irreplaceable")
+    for command in ("up", "down"):
+        done = checkout.run("sandbox", command, env=checkout.environment(LOCKSTEP_SANDBOX_HOME=str(mine)))
+        assert done.returncode == 3
+        assert "thesis" in done.stderr
+    assert [path.name for path in mine.iterdir()] == ["thesis"]
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A small file system of its own, mounted with the options that the test gives."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mount.returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("mounted", ["size=4k", "size=16k", "size=32k"], indirect=True)
+def test_a_full_disk_is_said_and_nothing_stays(checkout: Checkout, mounted: Path) -> None:
+    """With the disk full the sandbox can't keep its record; a half one would be unmanageable."""
+    full = Checkout(root=checkout.root, home=mounted / "state")
+    done = full.run("sandbox", "up")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "no space left on device" in done.stderr.lower()
+    assert full.left_over() == []
+    assert list(mounted.iterdir()) == []
+
+
+@pytest.mark.parametrize("mounted", ["ro"], indirect=True)
+def test_a_read_only_disk_is_said_and_nothing_stays(checkout: Checkout, mounted: Path) -> None:
+    """A read-only checkout is common in CI; the message has to say what can't be written."""
+    read_only = Checkout(root=checkout.root, home=mounted / "state")
+    done = read_only.run("sandbox", "up")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert f"Read-only file system: {read_only.home}" in done.stderr
+    assert read_only.left_over() == []
+
+
+def test_a_site_without_its_stack_file_is_refused(checkout: Checkout) -> None:
+    """A stack without its file would come up with no region, and fail much later."""
+    (checkout.root / "Pulumi.secondary.yaml").unlink()
+    done = checkout.run("sandbox", "up")
+    assert done.returncode == 3
+    assert "'secondary' has no file Pulumi.secondary.yaml" in done.stderr
+    assert checkout.left_over() == []
+
+
+def test_a_zone_that_the_api_refuses_leaves_nothing(checkout: Checkout) -> None:
+    """A mistake in lockstep:zone shows when the API is up already; then that has to go."""
+    path = checkout.root / "Pulumi.yaml"
+    path.write_text(path.read_text().replace("example.com", "bad..zone"))
+    done = checkout.run("sandbox", "up")
+    assert done.returncode == 5
+    assert "bad..zone" in done.stderr
+    assert "lockstep:zone" in done.stderr
+    assert checkout.left_over() == []
+
+
+def test_folders_with_special_characters_work(tmp_path: Path) -> None:
+    """The Pulumi CLI decodes the backend's URL: unless encoded, a blank, % or # in a path leads elsewhere."""
+    root = tmp_path / "it's 50% of #1"
+    root.mkdir()
+    made = make(root, root / ".sandbox")
+    try:
+        made.up()
+        assert list(made.home.glob("backend/.pulumi/stacks/lockstep/primary.json"))
+    finally:
+        assert made.run("sandbox", "down").returncode == 0
+    assert made.left_over() == []
+
+
+def test_without_modules_of_the_sandbox_the_remedy_is_make_setup(checkout: Checkout, tmp_path: Path) -> None:
+    """The product is installed without moto; a ModuleNotFoundError would look like a defect."""
+    blocker = tmp_path / "blocked"
+    blocker.mkdir()
+    (blocker / "sitecustomize.py").write_text("import sys\nsys.modules['moto'] = None\n")
+    done = checkout.run("sandbox", "up", env=checkout.environment(PYTHONPATH=str(blocker)))
+    assert done.returncode == 3
+    assert "moto" in done.stderr
+    assert "make setup" in done.stderr
+
+
+def test_elsewhere_than_on_linux_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a Mac the product works and the sandbox doesn't; a missing /proc would be no explanation."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for command in (lifecycle.status, lifecycle.current_state, lambda home: lifecycle.down(home, print)):
+        with pytest.raises(InvalidInputError, match="Linux only, and this is darwin"):
+            command(tmp_path)
