@@ -7,6 +7,7 @@ real is the provider: outputs are the inputs, with the id unknown, as before a f
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import runpy
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,19 @@ class _Preview(mocks.Mocks):
 
 def capture(program: Path, project: str, config: dict[str, str]) -> Program:
     """The resources that the program in a folder declares in a preview, as a stack policy sees them."""
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    answers = _Preview()
-    recorder = _Recorder(answers)
-    mocks.set_mocks(answers, project=project, stack="stack", preview=True, monitor=recorder)
-    pulumi.runtime.set_all_config({f"{project}:{key}": value for key, value in config.items()})
+    recorder = _Recorder(_Preview())
 
     def run() -> None:
         runpy.run_path(str(program), run_name="__main__")
 
-    asyncio.get_event_loop().run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+    def isolated() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        mocks.set_mocks(_Preview(), project=project, stack="stack", preview=True, monitor=recorder)
+        pulumi.runtime.set_all_config({f"{project}:{key}": value for key, value in config.items()})
+        asyncio.get_event_loop().run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+
+    # The SDK keeps its root stack in the context; left there, it would be in the way of every later program.
+    contextvars.copy_context().run(isolated)
     return _program(recorder.registered)
 
 
