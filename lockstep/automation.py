@@ -226,19 +226,27 @@ class StackOperations:
         return [name for name in names if name not in present]
 
     def export(self, name: str) -> dict[str, Any]:
-        """The deployment (state) of stack `name`: `resources`, `pending_operations`."""
-        return dict(self._workspace().export_stack(name).deployment or {})
+        """The state of stack `name`, its secrets encrypted: `deployment` with `resources`, `pending_operations`."""
+        state: dict[str, Any] = json.loads(self._cli("stack", "export", "--stack", name).stdout)
+        return state
 
-    def settle(self, name: str, found: Mapping[str, str]) -> None:
-        """Refresh stack `name`; take the pending resources in `found` (id by URN) into its state, strike the others.
+    def settle(self, name: str, state: Mapping[str, Any], found: Mapping[str, str]) -> None:
+        """End the pending operations in `state` of stack `name`, as `export` gave it, and read AWS again.
 
-        Raises CommandError.
+        A resource that was being created is taken into the state if `found` has its id (by URN), else struck; the
+        refresh that follows reads it, and settles what was being updated or deleted. Raises CommandError.
         """
-        arguments = ["refresh", "--yes", "--skip-preview", "--stack", name, "--clear-pending-creates"]
-        if found:
-            pairs = [entry for pair in found.items() for entry in pair]
-            arguments += ["--import-pending-creates", json.dumps(pairs)]
-        self._unlocked(name, lambda: self.runner.run(list(arguments), str(self._root), {}))
+        deployment = dict(state["deployment"])
+        pending = deployment.pop("pending_operations", [])
+        created = [each["resource"] for each in pending if each["type"] == "creating"]
+        taken = [{**each, "id": found[each["urn"]]} for each in created if each["urn"] in found]
+        deployment["resources"] = [*deployment.get("resources", []), *taken]
+        deployment["pending_operations"] = [each for each in pending if each["type"] != "creating"]
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({**state, "deployment": deployment}, file)
+            file.flush()
+            self._unlocked(name, lambda: self._cli("stack", "import", "--stack", name, "--file", file.name))
+        self._unlocked(name, lambda: self._cli("refresh", "--yes", "--skip-preview", "--stack", name))
 
     def preview(self, name: str) -> OperationReport:
         """Plan stack `name` under the policies; nothing is changed."""
@@ -270,9 +278,12 @@ class StackOperations:
         except ConcurrentUpdateError as error:
             if not lock_is_dead(str(error)):
                 raise
-            self.runner.run(["cancel", "--yes", "--stack", name], str(self._root), {})
+            self._cli("cancel", "--yes", "--stack", name)
             console.progress(f"{name}: removed the lock of an earlier update that was killed")
             operation()
+
+    def _cli(self, *arguments: str) -> CommandResult:
+        return self.runner.run(list(arguments), str(self._root), {})
 
     def _run(self, report: OperationReport, run: Callable[[], None]) -> OperationReport:
         try:

@@ -31,8 +31,6 @@ _EC2_TYPES = {
     "aws:ec2/subnet:Subnet": "subnet",
     "aws:ec2/vpc:Vpc": "vpc",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc-endpoint",
-    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security-group-rule",
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security-group-rule",
 }
 
 
@@ -56,12 +54,13 @@ def settle_all(operations: StackOperations, stacks: Sequence[str]) -> None:
     Raises RefusedError if another update runs, IncompleteError if what is left can't be settled.
     """
     for stack in stacks:
-        deployment = operations.export(stack)
+        state = operations.export(stack)
+        deployment = state.get("deployment") or {}
         if not deployment.get("pending_operations"):
             continue
         try:
             found = find_pending(deployment, _clients)
-            operations.settle(stack, {each.urn: each.id for each in found if each.id is not None})
+            operations.settle(stack, state, {each.urn: each.id for each in found if each.id is not None})
         except ConcurrentUpdateError as error:
             raise RefusedError(
                 f"another update of {stack} runs; nothing was changed", "wait for it, then run this again"
@@ -72,8 +71,8 @@ def settle_all(operations: StackOperations, stacks: Sequence[str]) -> None:
                 f"`pulumi refresh -s {stack}`, which asks about each resource, then `lockstep up`",
             ) from error
         for each in found:
-            state = f"is there as {each.id} and now in the state" if each.id else "isn't there and will be created"
-            console.progress(f"{stack}: an earlier update was killed while it created {each.name}, which {state}")
+            end = f"is there as {each.id} and now in the state" if each.id else "isn't there, or is only a setting"
+            console.progress(f"{stack}: an earlier update was killed while it created {each.name}, which {end}")
 
 
 def find_pending(deployment: Mapping[str, Any], clients: Callable[[str], Client]) -> list[Pending]:
@@ -136,6 +135,27 @@ def _ec2(client: Client, inputs: Inputs, type: str) -> str | None:
         here = {tag["ResourceId"] for page in pages for tag in page["Tags"]}
         owners = here if owners is None else owners & here
     return min(owners) if owners else None
+
+
+def _security_group_rule(client: Client, inputs: Inputs, type: str) -> str | None:
+    """EC2 allows no two rules of one group with the same direction, protocol, ports and peer."""
+    egress = "Egress" in type
+
+    def peer(rule: Mapping[str, Any]) -> list[Any]:
+        referenced = (rule.get("ReferencedGroupInfo") or {}).get("GroupId")
+        return [rule.get("CidrIpv4"), rule.get("CidrIpv6"), rule.get("PrefixListId"), referenced]
+
+    wanted = [inputs.get(key) for key in ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")]
+    # EC2 says -1 where a rule of all protocols, or of one without ports, has none.
+    ports = [inputs.get(key, -1) for key in ("fromPort", "toPort")]
+    filters = [{"Name": "group-id", "Values": [inputs["securityGroupId"]]}]
+    found = _ask(client("ec2"), "describe_security_group_rules", Filters=filters).get("SecurityGroupRules", [])
+    for rule in found:
+        same_ports = [rule.get("FromPort", -1), rule.get("ToPort", -1)] == ports
+        same_protocol = rule["IpProtocol"] == str(inputs["ipProtocol"])
+        if rule["IsEgress"] == egress and same_protocol and same_ports and peer(rule) == wanted:
+            return str(rule["SecurityGroupRuleId"])
+    return None
 
 
 def _route(client: Client, inputs: Inputs, type: str) -> str | None:
@@ -229,4 +249,6 @@ _FINDERS: Mapping[str, Finder] = {
     "aws:route53/healthCheck:HealthCheck": _health_check,
     "aws:route53/record:Record": _record,
     "aws:s3/bucket:Bucket": _bucket,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _security_group_rule,
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _security_group_rule,
 }

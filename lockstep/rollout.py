@@ -20,8 +20,13 @@ from lockstep.errors import (
 from lockstep.progress import StackProgress
 from lockstep.stacks import run_in_order
 
-# What the sandbox's provider and botocore say when nothing answers at an endpoint.
-_UNREACHABLE = ("doesn't answer", "Could not connect to the endpoint URL", "connection refused")
+# What botocore, pulumi-aws and the engine say when nothing answers at an endpoint, or at the sandbox's provider.
+_UNREACHABLE = (
+    "doesn't answer",
+    "Could not connect to the endpoint URL",
+    "connection refused",
+    "did not begin responding to RPC connections",
+)
 
 
 @dataclass(frozen=True)

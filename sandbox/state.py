@@ -123,7 +123,9 @@ def pulumi_variables(home: Path) -> dict[str, str]:
     """What ties a Pulumi CLI to the backend in `home`: no login, no passphrase, no network, nothing in ~/.pulumi."""
     return {
         # The CLI decodes the URL's path, so a `%`, `?` or `#` in a folder's name has to be encoded.
-        "PULUMI_BACKEND_URL": f"file://{quote(str(home / 'backend'))}",
+        # Without metadata, a write is one rename: the sidecar file (*.attrs) that would otherwise follow it isn't
+        # written atomically, and one that a kill left empty makes the whole backend unreadable ("EOF").
+        "PULUMI_BACKEND_URL": f"file://{quote(str(home / 'backend'))}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_HOME": str(home / "pulumi"),

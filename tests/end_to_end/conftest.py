@@ -28,7 +28,7 @@ class Shell:
     ) -> subprocess.CompletedProcess[str]:
         """Run `line` in bash; fail the test unless it exits with `expect` (None: whatever it exits with)."""
         done = subprocess.run(
-            ["bash", "-c", f'eval "$(lockstep sandbox env)" || exit 97\n{line}'],
+            ["bash", "-c", f'variables=$(lockstep sandbox env) || exit 97\neval "$variables"\n{line}'],
             cwd=folder or self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -78,7 +78,8 @@ def shell(checkout: Path, tmp_path: Path, engine_environment: dict[str, str]) ->
     """A shell on a sandbox that lives as long as the test."""
     home = tmp_path / "sandbox"
     environment = {name: value for name, value in engine_environment.items() if not name.startswith("PULUMI_")} | {
-        "LOCKSTEP_SANDBOX_HOME": str(home)
+        "LOCKSTEP_PROJECT": str(checkout),
+        "LOCKSTEP_SANDBOX_HOME": str(home),
     }
     up = subprocess.run(
         ["lockstep", "sandbox", "up"], cwd=checkout, env=environment, capture_output=True, text=True, check=False

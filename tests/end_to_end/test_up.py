@@ -165,7 +165,7 @@ def engines(shell: Shell) -> list[int]:
                 command = (folder / "cmdline").read_bytes().split(b"\0")
                 if command[0].endswith(b"pulumi"):
                     found.append(int(folder.name))
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:
             continue
     return found
 
