@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PULUMI_SKIP_UPDATE_CHECK := true
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo check test bench lock clean
+.PHONY: help setup demo check test bench docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
@@ -35,6 +35,9 @@ bench: setup ## measured ratios against a named peer
 
 LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links
+docs: setup ## write docs/cli.md and docs/configuration.md anew
+	$(VENV)/python -m tools.reference
+
 lock: setup ## write requirements*.txt anew from requirements*.in
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt

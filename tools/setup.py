@@ -179,7 +179,6 @@ def main() -> None:
         fail("this Python has no venv: run `apt-get install python3-venv`")
     set_up_venv()
     set_up_pulumi()
-    say("done")
 
 
 if __name__ == "__main__":

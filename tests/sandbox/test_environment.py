@@ -38,7 +38,7 @@ def test_boto3_and_pulumi_are_pointed_at_the_sandbox(state: SandboxState) -> Non
     assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert found["AWS_ACCESS_KEY_ID"] == found["AWS_SECRET_ACCESS_KEY"] == "sandbox"
     assert found["AWS_EC2_METADATA_DISABLED"] == "true"
-    assert found["PULUMI_BACKEND_URL"] == f"file://{state.home}/backend"
+    assert found["PULUMI_BACKEND_URL"] == f"file://{state.home}/backend?metadata=skip"
     assert found["PULUMI_CONFIG_PASSPHRASE"] == ""
     assert found["PULUMI_DEBUG_PROVIDERS"] == "aws:4777"
     assert found["PULUMI_HOME"] == f"{state.home}/pulumi"

@@ -1,0 +1,105 @@
+"""Writes the parts of the documentation that the code knows: `docs/cli.md` and `docs/configuration.md`.
+
+`python -m tools.reference` writes them; a test compares what is committed with what this makes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from lockstep.cli import COMMANDS, load
+from lockstep.config.keys import KEYS, REQUIRED, Key
+from lockstep.errors import ExitCode
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+GENERATED = "<!-- Written by `make docs`; edit the code instead. -->"
+
+EXIT_CODES = {
+    ExitCode.DONE: "done",
+    ExitCode.UNEXPECTED: "a bug, or a failure that nobody thought of; `LOCKSTEP_DEBUG=1` shows the traceback",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.INVALID: "configuration or input can't be used; nothing was changed",
+    ExitCode.REFUSED: "refused for safety: a policy forbids it, nobody agreed to the plan, or another operation runs",
+    ExitCode.FAILED_UNCHANGED: "failed, and everything is as before",
+    ExitCode.INCOMPLETE: "stopped part way; run it again, it settles what is left",
+    ExitCode.REGION_UNREACHABLE: "a region, or the sandbox, doesn't answer",
+    ExitCode.OBJECTIVE_MISSED: "an objective was missed",
+    ExitCode.DEGRADED: "degraded: something runs, and something that should doesn't",
+    ExitCode.UNPROTECTED: "unprotected: the loss of a region would lose more than the objectives allow",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; what had begun was ended in order",
+}
+
+
+def cli() -> str:
+    """`docs/cli.md`."""
+    lines = ["# Command line", "", GENERATED, ""]
+    lines += ["Data goes to stdout, everything else to stderr. Every command takes `--help`.", ""]
+    for entry in COMMANDS:
+        lines += _command(f"lockstep {entry.name}", load(entry))
+    lines += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
+    lines += [f"| {code.value} | {EXIT_CODES[code]} |" for code in ExitCode]
+    return "\n".join(lines) + "\n"
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    children = getattr(command, "commands", None)
+    if children:
+        for name, child in children.items():
+            yield from _command(f"{path} {name}", child)
+        return
+    yield from (f"## `{path}`", "", (command.help or "").strip(), "")
+    options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    if options:
+        yield from ("| option | meaning |", "|---|---|")
+        for option in options:
+            names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+            yield f"| {names} | {option.help or ''} |"
+        yield ""
+
+
+def configuration() -> str:
+    """`docs/configuration.md`."""
+    lines = ["# Configuration", "", GENERATED, ""]
+    lines += [
+        "What the stacks share stands in `Pulumi.yaml`, under `config:`; `Pulumi.<stack>.yaml` holds what differs.",
+        "An object in a stack's file is laid over the one in `Pulumi.yaml` key by key. Every preview, and every",
+        "command, checks all files together and reports all problems at once.",
+        "",
+        "| key | where | form | default |",
+        "|---|---|---|---|",
+    ]
+    for key in KEYS:
+        lines += _key(key)
+    return "\n".join(lines) + "\n"
+
+
+def _key(key: Key) -> Iterator[str]:
+    default = "" if key.default is REQUIRED else f"`{key.default}`" if key.default not in (None, "", {}) else "none"
+    yield f"| `{key.full_name}` | {key.scope.value} | {_cell(key.expected)} | {default or 'required'} |"
+    if key.model is not None:
+        yield from _fields(key.full_name, key.model)
+
+
+def _fields(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{field.default}`"
+        yield f"| `{prefix}.{field.alias or name}` | | {_cell(field.description or '')} | {default} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES = {"cli.md": cli, "configuration.md": configuration}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
