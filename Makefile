@@ -28,7 +28,7 @@ test: setup ## everything that guards a merge
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
-	$(VENV)/python -m pytest -q
+	$(VENV)/python -m pytest -q -n 2 --dist worksteal
 
 bench: setup ## measured ratios against a named peer
 	$(VENV)/python -m bench

@@ -135,6 +135,11 @@ class _Workspace(LocalWorkspace):
         """Nothing: every command names its stack, and `stacks_missing` has looked whether it is there."""
 
 
+def lock_holders(error: str) -> str:
+    """Who holds the lock, in the words of a backend's `error`."""
+    return "; ".join(f"process {each['pid']} on {each['host']}" for each in _LOCK.finditer(error)) or "somebody"
+
+
 def lock_is_dead(error: str) -> bool:
     """Whether every process that holds the lock shown in a backend's `error` ran on this machine and is gone."""
     holders = list(_LOCK.finditer(error))
@@ -150,7 +155,11 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        # A process that was killed, and whose parent hasn't noticed yet, still answers to signals.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
 
 
 @dataclass(frozen=True)

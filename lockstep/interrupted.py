@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from lockstep import console
-from lockstep.automation import StackOperations
+from lockstep.automation import StackOperations, lock_holders
 from lockstep.errors import IncompleteError, RefusedError
 
 Client = Callable[[str], Any]
@@ -63,7 +63,8 @@ def settle_all(operations: StackOperations, stacks: Sequence[str]) -> None:
             operations.settle(stack, state, {each.urn: each.id for each in found if each.id is not None})
         except ConcurrentUpdateError as error:
             raise RefusedError(
-                f"another update of {stack} runs; nothing was changed", "wait for it, then run this again"
+                f"another update of {stack} runs ({lock_holders(str(error))}); nothing was changed",
+                f"wait for it; if it is gone for good, `pulumi cancel --stack {stack}`; then run this again",
             ) from error
         except (ClientError, BotoCoreError, CommandError) as error:
             raise IncompleteError(

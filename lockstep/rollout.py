@@ -7,7 +7,7 @@ from typing import Any
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from lockstep import console
-from lockstep.automation import OperationReport, StackOperations
+from lockstep.automation import OperationReport, StackOperations, lock_holders
 from lockstep.errors import (
     ExitCode,
     FailedUnchangedError,
@@ -171,9 +171,12 @@ class InterruptedUpdateError(LockstepError):
 def _failure(outcome: Outcome, kind: type[LockstepError], left: str, remedy: str) -> LockstepError:
     names = ", ".join(report.stack for report in outcome.failed)
     causes = [text for report in outcome.failed for text in (*report.errors, _last_line(report.failure))]
-    if any(isinstance(report.failure, ConcurrentUpdateError) for report in outcome.failed):
+    locked = [report for report in outcome.failed if isinstance(report.failure, ConcurrentUpdateError)]
+    if locked:
+        holders = lock_holders(str(locked[0].failure))
         return RefusedError(
-            f"another operation runs on {names}: {_lock_line(outcome)}; {left}", "wait for it, then run this again"
+            f"another operation runs on {locked[0].stack} ({holders}); {left}",
+            f"wait for it; if it is gone for good, `pulumi cancel --stack {locked[0].stack}`; then run this again",
         )
     if any(mark in cause for mark in _UNREACHABLE for cause in causes):
         return RegionUnreachableError(
@@ -181,14 +184,6 @@ def _failure(outcome: Outcome, kind: type[LockstepError], left: str, remedy: str
         )
     summary = causes[0].splitlines()[0] if causes else "no reason was given"
     return kind(f"{names} failed ({summary}); {left}", remedy)
-
-
-def _lock_line(outcome: Outcome) -> str:
-    for report in outcome.failed:
-        for line in str(report.failure).splitlines():
-            if "created by" in line:
-                return line.strip()
-    return "its lock is held"
 
 
 def _last_line(error: Exception | None) -> str:
