@@ -22,7 +22,6 @@ from typing import Any, NoReturn, Self
 
 import lockstep.errors
 from lockstep.errors import FailedUnchangedError, InvalidInputError, LockstepError, RegionUnreachableError
-from lockstep.project import Project
 from sandbox import leftovers, processes, state
 from sandbox.state import FORMAT, HomeLock, SandboxState
 from sandbox.supervisor import LOG_TAIL_LINES, describe, how_it_ended, log_tail
@@ -125,6 +124,15 @@ class Status:
             ],
             "ended": record.ended if record else None,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What the sandbox needs to know of a project: its folder, the hosted zone and the stacks to make."""
+
+    root: Path
+    zone: str
+    stacks: tuple[str, ...]
 
 
 def up(project: Project, home: Path, ports: Ports, report: Report) -> SandboxState:
@@ -371,7 +379,7 @@ class _StackInit:
         self._folder = folder = home / "tmp" / f"stack-{stack}"
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text("name: lockstep\nruntime: python\n")
-        shutil.copyfile(project.stack_file(stack), folder / f"Pulumi.{stack}.yaml")
+        shutil.copyfile(project.root / f"Pulumi.{stack}.yaml", folder / f"Pulumi.{stack}.yaml")
         self._process = subprocess.Popen(
             [pulumi, "stack", "init", stack, "--no-select", "--non-interactive", "--color", "never"],
             cwd=folder,

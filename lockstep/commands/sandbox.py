@@ -54,10 +54,15 @@ def up(
 
     If it was up and part of it is gone, what is left is ended, and it starts anew.
     """
+    # Only here: it is slow to import, and the other commands do without.
+    from lockstep import config
+
     root = project.find_root()
     lifecycle = _import(root, "sandbox.lifecycle")
     ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port)
-    lifecycle.up(project.load(root), _home(root), ports, console.progress)
+    settings = config.load(root, project.GLOBAL_STACK)
+    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks)
+    lifecycle.up(found, _home(root), ports, console.progress)
     _show(lifecycle.status(_home(root)), json)
     if not json:
         console.data('\nTo use it:  eval "$(lockstep sandbox env)"')

@@ -6,7 +6,6 @@ here imports Pulumi's SDK but that module, because the CLI starts without it.
 
 from lockstep.config.loading import load, stack_files
 from lockstep.config.models import (
-    GLOBAL_STACK,
     Config,
     Database,
     DatabaseBorn,
@@ -20,7 +19,6 @@ from lockstep.config.models import (
 from lockstep.config.problems import ConfigError, Problem
 
 __all__ = [
-    "GLOBAL_STACK",
     "Config",
     "ConfigError",
     "Database",

@@ -11,6 +11,7 @@ from lockstep.config import models
 from lockstep.config.files import YamlPath
 from lockstep.config.models import DatabaseMode, RecordType
 from lockstep.config.regions import commercial_regions
+from lockstep.project import GLOBAL_STACK
 
 # The weight of every site when none is configured: any number would do, one with room below and above reads best.
 EQUAL_WEIGHT: Final = 100
@@ -136,7 +137,7 @@ def _regions(values: Values) -> Iterator[Conflict]:
     known = commercial_regions()
     regions = values.of_sites("region")
     if "region" in values.joining:
-        regions.append((models.GLOBAL_STACK, values.joining["region"]))
+        regions.append((GLOBAL_STACK, values.joining["region"]))
     for stack, region in regions:
         if region not in known:
             near = difflib.get_close_matches(region, sorted(known), n=1)

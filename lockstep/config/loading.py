@@ -22,9 +22,10 @@ from lockstep.config.files import (
     stack_file_name,
 )
 from lockstep.config.keys import KEY, KEYS, REQUIRED, Key, Scope
-from lockstep.config.models import GLOBAL_STACK, Config, Site
+from lockstep.config.models import Config, Site
 from lockstep.config.naming import site_domain
 from lockstep.config.problems import ConfigError, Problem
+from lockstep.project import GLOBAL_STACK
 
 _FOUND_MAX: Final = 200
 _INVALID: Final = object()

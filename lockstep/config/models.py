@@ -13,8 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from lockstep.config import limits, naming
-
-GLOBAL_STACK: Final = "global"
+from lockstep.project import GLOBAL_STACK
 
 # Blocks that the network's layout cuts a VPC into: four zones for each of public, private, database and spare subnets.
 # Fixed, so that adding a zone moves no subnet.
@@ -325,6 +324,11 @@ class Config(Section):
     objectives: Objectives
     global_region: str
     global_protect: bool
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Every stack of the project: one for each site, then the one that joins them."""
+        return (*(site.name for site in self.sites), GLOBAL_STACK)
 
     @property
     def is_global(self) -> bool:

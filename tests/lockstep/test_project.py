@@ -1,4 +1,4 @@
-"""Finding the project, and what is read from Pulumi.yaml before the program's own configuration."""
+"""Finding the project that a command works on."""
 
 from pathlib import Path
 
@@ -7,16 +7,10 @@ import pytest
 from lockstep import project
 from lockstep.errors import InvalidInputError
 
-CONFIG = "config:\n  lockstep:sites: [primary, secondary]\n  lockstep:zone: example.com\n"
 
-
-def write_project(
-    folder: Path, config: str = CONFIG, stacks: tuple[str, ...] = ("primary", "secondary", "global")
-) -> Path:
+def write_project(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "Pulumi.yaml").write_text(f"name: lockstep\nruntime: python\n{config}")
-    for stack in stacks:
-        (folder / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
+    (folder / "Pulumi.yaml").write_text("name: lockstep\nruntime: python\n")
     return folder
 
 
@@ -55,50 +49,6 @@ def test_outside_of_a_project_the_error_says_where_it_looked(tmp_path: Path) -> 
     with pytest.raises(InvalidInputError, match=str(tmp_path)) as caught:
         project.find_root(tmp_path, {})
     assert "LOCKSTEP_PROJECT" in caught.value.remedy
-
-
-@pytest.mark.parametrize("key", ["lockstep:{}", "{}"])
-@pytest.mark.parametrize("form", ["{value}", "{{value: {value}}}", "{{default: {value}}}"])
-def test_every_form_that_pulumi_takes_for_a_project_value_is_read(tmp_path: Path, key: str, form: str) -> None:
-    """Pulumi accepts them all, so the sandbox must not come up with other sites than the program has."""
-    lines = [
-        f"  {key.format('sites')}: {form.format(value='[a, b, c]')}",
-        f"  {key.format('zone')}: {form.format(value='example.org.')}",
-    ]
-    root = write_project(tmp_path, "config:\n" + "\n".join(lines) + "\n", ("a", "b", "c", "global"))
-    found = project.load(root)
-    assert found.sites == ("a", "b", "c")
-    assert found.stacks == ("a", "b", "c", "global")
-    assert found.zone == "example.org"
-
-
-@pytest.mark.parametrize(
-    ("config", "complaint"),
-    [
-        ("", "lockstep:sites is not set"),
-        ("config:\n  lockstep:sites: primary\n", "lockstep:sites is 'primary'"),
-        ("config:\n  lockstep:sites: []\n", r"lockstep:sites is \[\]"),
-        ("config:\n  lockstep:sites: [primary, primary]\n", "names 'primary' twice"),
-        ("config:\n  lockstep:sites: [primary, global]\n", "'global', which is the stack that joins"),
-        ("config:\n  lockstep:sites: [../evil]\n", "names '../evil'"),
-        ("config:\n  lockstep:sites: [1]\n", "names 1,"),
-        ("config:\n  lockstep:sites: [primary, third]\n", "'third' has no file Pulumi.third.yaml"),
-        (CONFIG.replace("example.com", "''"), "lockstep:zone is ''"),
-    ],
-)
-def test_wrong_sites_and_zones_are_named_with_their_value(tmp_path: Path, config: str, complaint: str) -> None:
-    """A wrong name ends up as a stack, a path and an argument."""
-    root = write_project(tmp_path, config)
-    with pytest.raises(InvalidInputError, match=complaint):
-        project.load(root)
-
-
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
-    """One error per run makes a round of guessing out of one edit."""
-    root = write_project(tmp_path, "config:\n  lockstep:sites: [third, fourth]\n")
-    with pytest.raises(InvalidInputError) as caught:
-        project.load(root)
-    assert all(part in caught.value.message for part in ("'third'", "'fourth'", "lockstep:zone is not set"))
 
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,15 +14,6 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 """Seconds after which something that should happen counts as not happening."""
-
-SALT = "encryptionsalt: v1:8mqhHNuzSLc=:v1:ujjjKylqU3BHbPlM:fNe9lpc/7GKU3UtmL9CG7eita4fp5A==\n"
-PULUMI_YAML = """\
-name: lockstep
-runtime: python
-config:
-  lockstep:sites: [primary, secondary]
-  lockstep:zone: example.com
-"""
 
 
 @dataclass(frozen=True)
@@ -81,9 +73,8 @@ class Checkout:
 
 def make(root: Path, home: Path) -> Checkout:
     """Make a checkout in the empty folder `root`, with STATE in `home`, which must not exist yet."""
-    (root / "Pulumi.yaml").write_text(PULUMI_YAML)
-    for stack in ("primary", "secondary", "global"):
-        (root / f"Pulumi.{stack}.yaml").write_text(SALT)
+    for name in ("Pulumi.yaml", "Pulumi.primary.yaml", "Pulumi.secondary.yaml", "Pulumi.global.yaml"):
+        shutil.copyfile(REPOSITORY / name, root / name)
     for name in ("sandbox", "tools", ".tools"):
         (root / name).symlink_to(REPOSITORY / name)
     return Checkout(root=root, home=home)

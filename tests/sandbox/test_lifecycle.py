@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.errors import InvalidInputError
+from lockstep.errors import FailedUnchangedError, InvalidInputError
 from sandbox import lifecycle
 from tests.sandbox.checkout import Checkout, eventually, is_running, make
 
@@ -427,18 +427,15 @@ def test_a_site_without_its_stack_file_is_refused(checkout: Checkout) -> None:
     (checkout.root / "Pulumi.secondary.yaml").unlink()
     done = checkout.run("sandbox", "up")
     assert done.returncode == 3
-    assert "'secondary' has no file Pulumi.secondary.yaml" in done.stderr
+    assert "Pulumi.secondary.yaml" in done.stderr
     assert checkout.left_over() == []
 
 
 def test_a_zone_that_the_api_refuses_leaves_nothing(checkout: Checkout) -> None:
-    """A mistake in lockstep:zone shows when the API is up already; then that has to go."""
-    path = checkout.root / "Pulumi.yaml"
-    path.write_text(path.read_text().replace("example.com", "bad..zone"))
-    done = checkout.run("sandbox", "up")
-    assert done.returncode == 5
-    assert "bad..zone" in done.stderr
-    assert "lockstep:zone" in done.stderr
+    """Route 53 refuses some names that look right; it does when the API is up already, and then that has to go."""
+    project = lifecycle.Project(root=checkout.root, zone="bad..zone", stacks=("primary",))
+    with pytest.raises(FailedUnchangedError, match=r"bad\.\.zone"):
+        lifecycle.up(project, checkout.home, lifecycle.Ports(), lambda _: None)
     assert checkout.left_over() == []
 
 
