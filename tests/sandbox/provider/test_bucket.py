@@ -146,7 +146,7 @@ def test_a_resource_without_its_bucket_is_gone(token: str, program: Program, buc
     made.delete()
 
 
-@pytest.mark.parametrize("token", CONFIGURATIONS.keys() - {VERSIONING, ENCRYPTION})
+@pytest.mark.parametrize("token", sorted(CONFIGURATIONS.keys() - {VERSIONING, ENCRYPTION}))
 def test_a_configuration_that_is_deleted_is_gone_and_can_be_deleted_again(
     token: str, program: Program, bucket: Resource
 ) -> None:
