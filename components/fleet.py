@@ -105,7 +105,6 @@ class Fleet(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                ignore_changes=["launch_template"],
                 # An instance that boots before it can be reached or can reach its packages is replaced as unhealthy.
                 depends_on=[listener, *rules],
             ),
@@ -196,7 +195,8 @@ class Fleet(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             enable_deletion_protection=args.protect,
             tags={"Name": self._name},
-            opts=self._protected,
+            # A balancer can't move to another VPC, and an update would try to; its group is replaced with the VPC.
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, replace_with=[security_group]),
         )
         targets = lb.TargetGroup(
             logical(self._name, "targets", BALANCER_NAME_MAX),

@@ -113,7 +113,7 @@ class Network(pulumi.ComponentResource):
     def _find_zones(self, args: NetworkArgs) -> pulumi.Output[Sequence[str]]:
         """The names of as many zones as asked for. Raises pulumi.RunError where the region has fewer."""
         found = get_availability_zones_output(
-            state="available",
+            # Whatever their state: while a zone is impaired, the subnets must not move to other zones.
             # Local and Wavelength Zones have neither balancers over several of them nor all instance types.
             filters=[{"name": "zone-type", "values": ["availability-zone"]}],
             opts=pulumi.InvokeOptions(parent=self),

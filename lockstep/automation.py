@@ -29,32 +29,43 @@ from pulumi.automation import (
     Stack,
 )
 from pulumi.automation._stack import StackInitMode
-from pulumi.automation.errors import ConcurrentUpdateError, create_command_error
+from pulumi.automation.errors import ConcurrentUpdateError, InvalidVersionError, create_command_error
+from semver import VersionInfo
 
 from lockstep import console
-from lockstep.errors import InvalidInputError
+from lockstep.errors import InterruptedUpdateError, InvalidInputError
 
 Progress = Callable[[str, EngineEvent], None]
 # The lock of a self-managed backend, as its error shows it: pulumi/pulumi pkg/backend/diy/lock.go.
 _LOCK = re.compile(r"created by \S+@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+# A CLI that is interrupted in one of these says itself what it had done.
+_OPERATIONS = {"up", "preview", "refresh"}
+_OLDEST = VersionInfo(3, 259, 0)
 _UNCHANGED = {OpType.SAME, OpType.READ, OpType.REFRESH}
+
+
+class StateMovedError(Exception):
+    """A stack was changed by another process since its state was read."""
 
 
 class PulumiRunner(PulumiCommand):
     """The Pulumi CLI, run so that it can be interrupted and outlives us. Thread-safe."""
 
     def __init__(self, root: Path) -> None:
-        """Find the CLI on PATH, else the one that `make setup` built under `root`.
+        """Find the CLI that `make setup` built under `root`, else the one on PATH.
 
-        Raises InvalidInputError if there is none.
+        Set-up builds one only if that on PATH isn't there or is too old. Raises InvalidInputError if there is none.
         """
         built = root / ".tools"
-        if shutil.which("pulumi") is not None:
-            super().__init__()
-        elif (built / "bin" / "pulumi").exists():
-            super().__init__(root=str(built))
-        else:
-            raise InvalidInputError("the Pulumi CLI is neither on PATH nor in .tools/bin", "make setup")
+        try:
+            if (built / "bin" / "pulumi").exists():
+                super().__init__(root=str(built))
+            elif shutil.which("pulumi") is not None:
+                super().__init__(version=_OLDEST)
+            else:
+                raise InvalidInputError("the Pulumi CLI is neither on PATH nor in .tools/bin", "make setup")
+        except InvalidVersionError as error:
+            raise InvalidInputError(f"the Pulumi CLI on PATH is too old: {error}", "make setup") from error
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._interrupted = False
@@ -74,6 +85,10 @@ class PulumiRunner(PulumiCommand):
     ) -> CommandResult:
         """Run one CLI command to its end. Raises CommandError, or a subclass that says what kind of failure it is."""
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        folder = os.path.dirname(self.command)  # noqa: PTH120 - empty for a bare name, where Path says "."
+        if folder:
+            # The language host beside our CLI is the one that goes with it.
+            environment["PATH"] = os.pathsep.join([folder, environment.get("PATH", os.defpath)])
         command = [self.command, "--non-interactive", *args]
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             process = subprocess.Popen(
@@ -98,6 +113,8 @@ class PulumiRunner(PulumiCommand):
                 texts.append(stream.read().decode(errors="replace").rstrip("\n"))
         result = CommandResult(stdout=texts[0], stderr=texts[1], code=code)
         if code != 0:
+            if self._interrupted and args[0] not in _OPERATIONS:
+                raise InterruptedUpdateError("interrupted", "run this again")
             raise create_command_error(result)
         return result
 
@@ -133,6 +150,27 @@ class _Workspace(LocalWorkspace):
 
     def select_stack(self, stack_name: str) -> None:
         """Nothing: every command names its stack, and `stacks_missing` has looked whether it is there."""
+
+
+def _with_taken(
+    resources: Sequence[Mapping[str, Any]], taken: Mapping[str, Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """`resources` and those `taken`, by URN.
+
+    One that replaces another goes before it, and the old one is marked for deletion; where the old one was deleted
+    first, only its entry is left, and goes.
+    """
+    merged: list[Mapping[str, Any]] = []
+    new = dict(taken)
+    for each in resources:
+        replacement = new.pop(each["urn"], None) if not each.get("delete") else None
+        if replacement is None:
+            merged.append(each)
+            continue
+        merged.append(replacement)
+        if not each.get("pendingReplacement"):
+            merged.append({**each, "delete": True})
+    return [*merged, *new.values()]
 
 
 def lock_holders(error: str) -> str:
@@ -208,6 +246,9 @@ class OperationReport:
         if event.res_outputs_event is not None:
             self.seen += 1
             self.changed += event.res_outputs_event.metadata.op not in _UNCHANGED
+        if event.res_op_failed_event is not None:
+            # 0 is "nothing happened", 1 and 2 are "in part" and "unknown" (resource.Status in pulumi/pulumi).
+            self.changed += event.res_op_failed_event.status != 0
         if event.summary_event is not None:
             self.changes = {
                 OpType(op).value: count
@@ -243,19 +284,31 @@ class StackOperations:
         """End the pending operations in `state` of stack `name`, as `export` gave it, and read AWS again.
 
         A resource that was being created is taken into the state if `found` has its id (by URN), else struck; the
-        refresh that follows reads it, and settles what was being updated or deleted. Raises CommandError.
+        refresh that follows reads it, and settles what was being updated or deleted. Raises CommandError, and
+        StateMovedError if the stack is another by now: the engine of a killed command may still have been at work.
         """
         deployment = dict(state["deployment"])
         pending = deployment.pop("pending_operations", [])
         created = [each["resource"] for each in pending if each["type"] == "creating"]
-        taken = [{**each, "id": found[each["urn"]]} for each in created if each["urn"] in found]
-        deployment["resources"] = [*deployment.get("resources", []), *taken]
+        taken = {each["urn"]: {**each, "id": found[each["urn"]]} for each in created if each["urn"] in found}
+        deployment["resources"] = _with_taken(deployment.get("resources", []), taken)
         deployment["pending_operations"] = [each for each in pending if each["type"] != "creating"]
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump({**state, "deployment": deployment}, file)
-            file.flush()
-            self._unlocked(name, lambda: self._cli("stack", "import", "--stack", name, "--file", file.name))
+
+        def take_over() -> None:
+            if self.export(name) != state:
+                raise StateMovedError(name)
+            self._import(name, {**state, "deployment": deployment})
+
+        self._unlocked(name, take_over)
         self._unlocked(name, lambda: self._cli("refresh", "--yes", "--skip-preview", "--stack", name))
+        if taken:
+            # The refresh read them as an import, which makes the inputs up anew; then an automatic name would count as
+            # the program's, and the next update would replace the resource to give it another.
+            after = self.export(name)
+            for each in after["deployment"].get("resources", []):
+                if each["urn"] in taken and not each.get("delete"):
+                    each["inputs"] = taken[each["urn"]].get("inputs", {})
+            self._unlocked(name, lambda: self._import(name, after))
 
     def preview(self, name: str) -> OperationReport:
         """Plan stack `name` under the policies; nothing is changed."""
@@ -290,6 +343,12 @@ class StackOperations:
             self._cli("cancel", "--yes", "--stack", name)
             console.progress(f"{name}: removed the lock of an earlier update that was killed")
             operation()
+
+    def _import(self, name: str, state: Mapping[str, Any]) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(state, file)
+            file.flush()
+            self._cli("stack", "import", "--stack", name, "--file", file.name)
 
     def _cli(self, *arguments: str) -> CommandResult:
         return self.runner.run(list(arguments), str(self._root), {})

@@ -72,3 +72,9 @@ class RegionUnreachableError(LockstepError):
     """An AWS region, or the sandbox standing in for it, doesn't answer."""
 
     exit_code = ExitCode.REGION_UNREACHABLE
+
+
+class InterruptedUpdateError(LockstepError):
+    """The user stopped the command; what had begun was ended in order."""
+
+    exit_code = ExitCode.INTERRUPTED

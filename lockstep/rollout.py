@@ -9,9 +9,9 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 from lockstep import console
 from lockstep.automation import OperationReport, StackOperations, lock_holders
 from lockstep.errors import (
-    ExitCode,
     FailedUnchangedError,
     IncompleteError,
+    InterruptedUpdateError,
     InvalidInputError,
     LockstepError,
     RefusedError,
@@ -116,14 +116,30 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         console.data_json(outcome.as_json())
     else:
-        operations = ("create", "update", "replace", "delete")
-        rows = []
-        for name in outcome.stacks:
-            report = outcome.reports.get(name)
-            result = "not run" if report is None else "failed" if report.failure else "ok"
-            counts = report.changes if report else {}
-            rows.append([name, result, *(str(counts.get(operation, 0)) for operation in operations)])
-        console.table(["stack", "result", *operations], rows)
+        console.table(*_table(outcome))
+    show_notices(outcome)
+
+
+def show_aside(outcome: Outcome) -> None:
+    """The outcome on stderr, for a command whose stdout is one JSON document about something else."""
+    for row in _table(outcome)[1]:
+        console.progress("  ".join(row))
+    show_notices(outcome)
+
+
+def _table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    operations = ("create", "update", "replace", "delete")
+    rows = []
+    for name in outcome.stacks:
+        report = outcome.reports.get(name)
+        result = "not run" if report is None else "failed" if report.failure else "ok"
+        counts = report.changes if report else {}
+        rows.append([name, result, *(f"{counts.get(operation, 0)}" for operation in operations)])
+    return ["stack", "result", *operations], rows
+
+
+def show_notices(outcome: Outcome) -> None:
+    """What the policies and the engine said, on stderr."""
     for report in outcome.reports.values():
         for finding in report.policies:
             where = f" ({finding.urn.rsplit('::', 1)[-1]})" if finding.urn else ""
@@ -162,19 +178,14 @@ def update_error(operations: StackOperations, outcome: Outcome) -> LockstepError
     return _failure(outcome, FailedUnchangedError, left, "correct it, then `lockstep up`")
 
 
-class InterruptedUpdateError(LockstepError):
-    """The user stopped the command; what had begun was ended in order."""
-
-    exit_code = ExitCode.INTERRUPTED
-
-
 def _failure(outcome: Outcome, kind: type[LockstepError], left: str, remedy: str) -> LockstepError:
     names = ", ".join(report.stack for report in outcome.failed)
     causes = [text for report in outcome.failed for text in (*report.errors, _last_line(report.failure))]
     locked = [report for report in outcome.failed if isinstance(report.failure, ConcurrentUpdateError)]
     if locked:
         holders = lock_holders(str(locked[0].failure))
-        return RefusedError(
+        changed = any(report.changed for report in outcome.reports.values())
+        return (IncompleteError if changed else RefusedError)(
             f"another operation runs on {locked[0].stack} ({holders}); {left}",
             f"wait for it; if it is gone for good, `pulumi cancel --stack {locked[0].stack}`; then run this again",
         )

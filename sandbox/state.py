@@ -115,8 +115,11 @@ class SandboxState:
 
 
 def home_of(project: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder STATE: `$LOCKSTEP_SANDBOX_HOME`, else `.sandbox` of the project. Absolute, without symbolic links."""
-    return Path(environ.get(HOME_VARIABLE) or project / ".sandbox").resolve()
+    """The folder STATE: `$LOCKSTEP_SANDBOX_HOME`, else `.sandbox`. Absolute, without symbolic links.
+
+    What is relative is relative to the project, so that the same sandbox is meant in every folder.
+    """
+    return (project / (environ.get(HOME_VARIABLE) or ".sandbox")).resolve()
 
 
 def pulumi_variables(home: Path) -> dict[str, str]:

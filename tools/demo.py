@@ -1,6 +1,7 @@
 """`make demo`: both sites and what joins them, in the sandbox, from nothing to proved, and gone again."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,15 @@ for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["Resour
 """
 
 
+def in_sandbox(line: str) -> str:
+    """`line`, run by a shell in the sandbox's environment, or not at all."""
+    return f'variables=$({shlex.quote(LOCKSTEP)} sandbox env) && eval "$variables" && {line}'
+
+
 def step(title: str, *command: str) -> None:
     """Say what comes and run it in the sandbox's environment; end the demo if it fails."""
     print(f"\n== {title}\n$ {' '.join(command)}", flush=True)
-    line = f'eval "$({LOCKSTEP} sandbox env)" && "$@"'
-    subprocess.run(["bash", "-c", line, "demo", *command], cwd=ROOT, check=True)
+    subprocess.run(["bash", "-c", in_sandbox('"$@"'), "demo", *command], cwd=ROOT, check=True)
 
 
 def main() -> int:

@@ -4,6 +4,8 @@ Standard library only: it runs before anything is installed. What is up to date 
 beside its place and moved there, so that an interrupted run leaves nothing half made.
 """
 
+from __future__ import annotations  # so that an older Python gets as far as being told
+
 import hashlib
 import importlib.util
 import json
@@ -13,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,6 +69,8 @@ def run(command: list[str], what: str, **options: Any) -> None:
 
 def entry_points() -> bytes:
     """The part of pyproject.toml that an editable install writes down."""
+    import tomllib  # Python 3.11's; `main` says so to an older one
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return json.dumps([project["build-system"], project["project"], project["tool"]["setuptools"]]).encode()
 
@@ -127,8 +130,11 @@ def go_command() -> str:
     if go is None:
         fail(
             f"neither Pulumi {PULUMI_TEXT} nor Go is on PATH: install the Pulumi CLI (pulumi.com/docs/install), "
-            "or Go 1.21 or newer to build it (go.dev/doc/install)"
+            "or Go 1.26 or newer to build it (go.dev/doc/install)"
         )
+    # An older Go fetches the toolchain that go.mod asks for, unless it is too old for that, or told not to.
+    if subprocess.run([go, "list", "-m"], cwd=MODULE, capture_output=True, check=False).returncode != 0:
+        fail(f"{go} is older than Go 1.26 and can't fetch it: install a newer one (go.dev/doc/install)")
     return go
 
 
@@ -173,7 +179,7 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this runs before anything has checked requires-python
         fail(
             f"Python 3.11 or newer is needed, and {sys.executable} is {sys.version.split()[0]}: "
-            "run `make setup PYTHON=python3.11`"
+            "apt-get install python3.11 python3.11-venv, then make setup PYTHON=python3.11"
         )
     if importlib.util.find_spec("ensurepip") is None:
         fail("this Python has no venv: run `apt-get install python3-venv`")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from lockstep import console, project
-from lockstep.errors import ExitCode, InvalidInputError
+from lockstep.errors import ExitCode, InvalidInputError, LockstepError
 
 app = typer.Typer(
     help="""The local stand-in for AWS.
@@ -100,8 +100,19 @@ def env(
 ) -> None:
     """Print what points a shell at the sandbox: eval "$(lockstep sandbox env)".
 
-    Prints nothing, and exits with 7, if the sandbox isn't up.
+    If the sandbox isn't up, exits with 7 and prints a line that fails, so that `set -e` and `&&` stop a script there.
     """
+    try:
+        lines = _environment_script(unset)
+    except LockstepError:
+        # `eval ""` succeeds, and would leave the shell on whatever AWS account it had.
+        console.data("false")
+        raise
+    if lines:
+        console.data(lines.rstrip("\n"))
+
+
+def _environment_script(unset: bool) -> str:
     root = project.find_root()
     environment = _import(root, "sandbox.environment")
     before = dict(os.environ)
@@ -109,9 +120,8 @@ def env(
         after = environment.restored(before)
     else:
         after = environment.applied(_import(root, "sandbox.lifecycle").current_state(_home(root)), before)
-    lines = environment.script(before, after)
-    if lines:
-        console.data(lines.rstrip("\n"))
+    lines: str = environment.script(before, after)
+    return lines
 
 
 def _show(found: Any, json: bool) -> None:

@@ -4,6 +4,7 @@ Plan, ask, act: all stacks are previewed under the policies first; nothing is ch
 the user agrees. Killed at any point, the next run finds what was left and settles it first.
 """
 
+import sys
 from typing import Annotated
 
 import typer
@@ -30,8 +31,11 @@ def up(
         independent = {name: frozenset[str]() for name in needs}
         plan = rollout.run_all("preview", independent, operations.preview, planning)
     refusal = rollout.preview_error(operations, plan)
-    if refusal is not None or not as_json:
+    nobody_to_ask = bool(plan.changes) and not yes and not sys.stdin.isatty()
+    if not as_json or refusal is not None or nobody_to_ask:
         rollout.show(plan, as_json=as_json)
+    else:
+        rollout.show_aside(plan)
     if refusal is not None:
         raise refusal
     if plan.changes:

@@ -58,6 +58,7 @@ class ProviderConfig:
 
     region: str | None
     default_tags: Mapping[str, str] = field(default_factory=dict)
+    secret_tags: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from sandbox.provider.engine import (
     UnreachableError,
     known_regions,
 )
-from sandbox.provider.schema import ResourceType, State
-from sandbox.provider.values import contains_unknown, from_struct, is_unknown, secret, to_struct
+from sandbox.provider.schema import State
+from sandbox.provider.values import contains_unknown, from_struct, is_unknown, secret, secret_keys, to_struct
 from tools.protocol import CHANNEL_OPTIONS, listen, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 VERSION = "7.51.1"
@@ -53,10 +53,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Handshake(
         self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ProviderHandshakeResponse:
-        return provider_pb2.ProviderHandshakeResponse()
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=VERSION)
+
+    def GetSchema(
+        self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.GetSchemaResponse:
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "the sandbox's provider has no schema to write code from. An import itself is done by now: give "
+            "`pulumi import` --generate-code=false",
+        )
+        raise AssertionError("abort returned")
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
         return empty_pb2.Empty()
@@ -98,9 +108,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             default_tags = json.loads(default_tags) if not is_unknown(default_tags) else {}
         tags = default_tags.get("tags") or {}
         self._configs[context.peer()] = ProviderConfig(
-            region=None if is_unknown(region) else region, default_tags={} if contains_unknown(tags) else tags
+            region=None if is_unknown(region) else region,
+            default_tags={} if contains_unknown(tags) else tags,
+            secret_tags="defaultTags" in secret_keys(request.args),
         )
-        return provider_pb2.ConfigureResponse(supportsPreview=True)
+        return provider_pb2.ConfigureResponse(supportsPreview=True, acceptSecrets=True)
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         def check() -> provider_pb2.CheckResponse:
@@ -112,7 +124,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 from_struct(request.olds),
                 request.randomSeed,
             )
-            return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=_check_failures(failures))
+            marked = self._marked(context, request.type, inputs, request.news)
+            return provider_pb2.CheckResponse(inputs=marked, failures=_check_failures(failures))
 
         return self._answer(context, check)
 
@@ -148,11 +161,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             config, inputs = self._config(context), from_struct(request.properties)
             if request.preview:
                 planned = self._engine.preview_create(config, request.type, inputs)
-                return provider_pb2.CreateResponse(properties=self._outputs(request.type, planned))
+                outputs = self._marked(context, request.type, planned, request.properties)
+                return provider_pb2.CreateResponse(properties=outputs)
             id, state = self._engine.create(config, request.type, inputs)
-            return provider_pb2.CreateResponse(id=id, properties=self._outputs(request.type, state))
+            outputs = self._marked(context, request.type, state, request.properties)
+            return provider_pb2.CreateResponse(id=id, properties=outputs)
 
-        return self._answer(context, create, request.type, lambda: from_struct(request.properties))
+        return self._answer(context, create, request.type, request.properties)
 
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         def read() -> provider_pb2.ReadResponse:
@@ -166,8 +181,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if found is None:
                 return provider_pb2.ReadResponse()
             id, state, inputs = found
+            known = (request.properties, request.inputs)
             return provider_pb2.ReadResponse(
-                id=id, properties=self._outputs(request.type, state), inputs=to_struct(inputs)
+                id=id,
+                properties=self._marked(context, request.type, state, *known),
+                inputs=self._marked(context, request.type, inputs, *known),
             )
 
         return self._answer(context, read)
@@ -177,12 +195,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             olds, news = from_struct(request.olds), from_struct(request.news)
             if request.preview:
                 planned = self._engine.preview_update(request.type, olds, news)
-                return provider_pb2.UpdateResponse(properties=self._outputs(request.type, planned))
+                outputs = self._marked(context, request.type, planned, request.olds, request.news)
+                return provider_pb2.UpdateResponse(properties=outputs)
             old_inputs = from_struct(request.old_inputs)
             state = self._engine.update(self._config(context), request.type, request.id, olds, old_inputs, news)
-            return provider_pb2.UpdateResponse(properties=self._outputs(request.type, state))
+            outputs = self._marked(context, request.type, state, request.olds, request.news)
+            return provider_pb2.UpdateResponse(properties=outputs)
 
-        return self._answer(context, update, request.type, lambda: from_struct(request.news))
+        return self._answer(context, update, request.type, request.news)
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         def delete() -> empty_pb2.Empty:
@@ -194,6 +214,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext) -> provider_pb2.InvokeResponse:
         def invoke() -> provider_pb2.InvokeResponse:
             result, failures = self._engine.invoke(self._config(context), request.tok, from_struct(request.args))
+            if secret_keys(request.args):
+                result = {key: secret(value) for key, value in result.items()}
             # "return" is a keyword of Python, hence the dictionary.
             return provider_pb2.InvokeResponse(**{"return": to_struct(result)}, failures=_check_failures(failures))
 
@@ -208,25 +230,34 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
         return config
 
-    def _outputs(self, token: str, state: State) -> struct_pb2.Struct:
-        return to_struct(_mark_secrets(self._engine.resource_type(token), state))
+    def _marked(
+        self, context: grpc.ServicerContext, token: str, values: State, *sources: struct_pb2.Struct
+    ) -> struct_pb2.Struct:
+        """`values`, with those marked as secrets that the type says are, or that were secrets in `sources`."""
+        kind = self._engine.resource_type(token)
+        keys = set(secret_keys(*sources)) | {key for key, prop in kind.properties.items() if prop.secret}
+        if "tags" in keys or self._config(context).secret_tags:
+            # They are made of the same values.
+            keys |= {"tags", "tagsAll"}
+        return to_struct({key: secret(value) if key in keys else value for key, value in values.items()})
 
     def _answer(
         self,
         context: grpc.ServicerContext,
         work: Callable[[], _Answer],
         token: str = "",
-        inputs: Callable[[], State] = dict,
+        inputs: struct_pb2.Struct | None = None,
     ) -> _Answer:
         """`work`'s answer; its errors as gRPC statuses that leave the engine sure of the resource's state."""
         try:
             return work()
         except PartialFailureError as error:
+            known = inputs or struct_pb2.Struct()
             detail = provider_pb2.ErrorResourceInitFailed(
                 id=error.id,
-                properties=self._outputs(token, error.state),
+                properties=self._marked(context, token, error.state, known),
                 reasons=[str(error)],
-                inputs=to_struct(inputs()),
+                inputs=known,
             )
             packed = any_pb2.Any()
             packed.Pack(detail)
@@ -244,15 +275,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 def _check_failures(failures: list[Failure]) -> list[provider_pb2.CheckFailure]:
     return [provider_pb2.CheckFailure(property=failure.property, reason=failure.reason) for failure in failures]
-
-
-def _mark_secrets(kind: ResourceType, state: State) -> State:
-    return {
-        key: secret(value)
-        if key in kind.properties and kind.properties[key].secret and not is_unknown(value)
-        else value
-        for key, value in state.items()
-    }
 
 
 class ProviderServer:

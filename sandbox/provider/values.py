@@ -42,6 +42,24 @@ def secret(value: Json) -> dict[str, Json]:
     return {_SIGNATURE_KEY: _SECRET_SIGNATURE, "value": value}
 
 
+def holds_secret(value: struct_pb2.Value) -> bool:
+    """Whether `value` is marked as a secret, or anything inside it is."""
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return any(holds_secret(item) for item in value.list_value.values)
+    if kind == "struct_value":
+        fields = value.struct_value.fields
+        signed = _SIGNATURE_KEY in fields and fields[_SIGNATURE_KEY].string_value == _SECRET_SIGNATURE
+        return signed or any(holds_secret(item) for item in fields.values())
+    # What isn't a text reaches a provider's configuration as JSON in a text.
+    return kind == "string_value" and _SECRET_SIGNATURE in value.string_value
+
+
+def secret_keys(*structs: struct_pb2.Struct) -> frozenset[str]:
+    """The top-level keys of `structs` under which anything is a secret."""
+    return frozenset(key for struct in structs for key, value in struct.fields.items() if holds_secret(value))
+
+
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Json]:
     """A Struct as plain values: whole numbers as int, secrets unwrapped, nulls dropped.
 

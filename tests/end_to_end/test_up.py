@@ -142,6 +142,30 @@ def test_interrupt_ends_in_order_and_the_next_run_completes(shell: Shell) -> Non
     check_nothing_twice(shell)
 
 
+def test_engine_that_outlives_its_command_finishes_and_loses_nothing(shell: Shell) -> None:
+    """kill -9 of the command alone: the engines go on, and the next run must not put an older state in their way."""
+    process = start(shell)
+    wait_for_resources(shell, 8)
+    process.kill()
+    process.communicate(timeout=120)
+    deadline = time.monotonic() + 120
+    while (done := shell("lockstep up --yes", expect=None)).returncode == 4:
+        assert "another" in done.stderr
+        assert time.monotonic() < deadline, done.stderr
+    assert done.returncode == 0, done.stderr
+    check_nothing_twice(shell)
+
+
+def test_site_moves_to_another_block(shell: Shell) -> None:
+    """A balancer can't follow its subnets into another VPC: it has to be replaced with them."""
+    shell("pulumi config set lockstep:protect false -s primary")
+    shell("pulumi up --yes -s primary")
+    shell("pulumi config set lockstep:cidr 10.30.0.0/16 -s primary")
+    shell("pulumi up --yes -s primary")
+    shell("pulumi preview -s primary --expect-no-changes")
+    shell("pulumi refresh --yes -s primary --expect-no-changes")
+
+
 @pytest.mark.parametrize("moment", range(3))
 def test_killed_run_is_settled_by_the_next(shell: Shell, moment: int) -> None:
     """kill -9 of the command and of every engine it started, at any moment: nothing is lost, nothing exists twice."""

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from pulumi.automation import EngineEvent
 
-from lockstep.automation import OperationReport, lock_is_dead
+from lockstep.automation import OperationReport, _with_taken, lock_is_dead
 
 
 def lock(pid: int, host: str = socket.gethostname()) -> str:
@@ -97,3 +97,40 @@ def test_report_keeps_errors_and_leaves_passing_messages_out() -> None:
         message = {"message": f"{severity} {ephemeral}", "color": "never", "severity": severity, "ephemeral": ephemeral}
         report.note(event(diagnosticEvent=message))
     assert (report.errors, report.warnings) == (["error False"], ["warning False"])
+
+
+def test_operation_that_failed_in_part_counts_as_a_change() -> None:
+    """A balancer whose tags failed exists; "everything is as before" would be a lie."""
+    report = OperationReport("primary")
+    metadata = {"op": "update", "urn": "urn:pulumi:s::p::t::n", "type": "t", "provider": ""}
+    for status in (0, 1, 2):
+        report.note(event(resOpFailedEvent={"metadata": metadata, "status": status, "steps": 1}))
+    assert report.changed == 2
+
+
+def test_taken_resource_joins_the_state() -> None:
+    """Left out, it would be created a second time."""
+    merged = _with_taken([{"urn": "a", "id": "1"}], {"b": {"urn": "b", "id": "2"}})
+    assert merged == [{"urn": "a", "id": "1"}, {"urn": "b", "id": "2"}]
+
+
+def test_taken_replacement_leaves_the_old_resource_to_be_deleted() -> None:
+    """Two living resources of one name are no state that Pulumi accepts, and the old one must not be forgotten."""
+    old: list[dict[str, object]] = [
+        {"urn": "a", "id": "1"},
+        {"urn": "a", "id": "0", "delete": True},
+        {"urn": "c", "id": "3"},
+    ]
+    merged = _with_taken(old, {"a": {"urn": "a", "id": "2"}})
+    assert merged == [
+        {"urn": "a", "id": "2"},
+        {"urn": "a", "id": "1", "delete": True},
+        {"urn": "a", "id": "0", "delete": True},
+        {"urn": "c", "id": "3"},
+    ]
+
+
+def test_taken_replacement_of_what_was_deleted_first_takes_its_place() -> None:
+    """Its entry names an id that AWS no longer has."""
+    old: list[dict[str, object]] = [{"urn": "a", "id": "1", "pendingReplacement": True}]
+    assert _with_taken(old, {"a": {"urn": "a", "id": "2"}}) == [{"urn": "a", "id": "2"}]

@@ -44,9 +44,10 @@ class Made:
         }
         self.pending.append({"resource": resource, "type": kind})
 
-    def found(self, aws: Any) -> list[Pending]:
+    def found(self, aws: Any, *known: str) -> list[Pending]:
+        provider = {"urn": PROVIDER, "type": "pulumi:providers:aws", "inputs": {"region": REGION}}
         deployment = {
-            "resources": [{"urn": PROVIDER, "type": "pulumi:providers:aws", "inputs": {"region": REGION}}],
+            "resources": [provider, *({"urn": id, "type": "aws:x:X", "id": id} for id in known)],
             "pending_operations": self.pending,
         }
         return find_pending(deployment, lambda region: lambda service: aws(service, region))
@@ -135,6 +136,14 @@ def test_someone_elses_vpc_of_the_same_name_is_not_taken(made: Made, engine: Eng
     engine.create(other, "aws:ec2/vpc:Vpc", inputs)
     made.note("aws:ec2/vpc:Vpc", {**inputs, "tagsAll": {**inputs["tagsAll"], "lockstep:application": "orders"}})
     assert [each.id for each in made.found(aws)] == [None]
+
+
+def test_the_old_resource_of_a_replacement_is_not_taken_for_the_new_one(made: Made, aws: Any) -> None:
+    """They are alike in name and tags; the old one, taken, would be deleted while it serves."""
+    old = made("aws:ec2/vpc:Vpc", cidrBlock="10.1.0.0/16", tags={"Name": "net"})
+    assert [each.id for each in made.found(aws, old)] == [None]
+    new = made("aws:ec2/vpc:Vpc", cidrBlock="10.2.0.0/16", tags={"Name": "net"})
+    assert made.found(aws, old)[-1].id == new
 
 
 def test_updates_and_deletions_are_left_to_refresh(made: Made, aws: Any) -> None:

@@ -322,11 +322,13 @@ def test_status_tells_processes_memory_and_addresses(checkout: Checkout) -> None
     assert all(name in text for name in (*PROCESSES, record["addresses"]["provider"]))
 
 
-def test_env_without_a_sandbox_prints_nothing_to_eval(checkout: Checkout) -> None:
-    """`eval` of half an environment, or of an error message, would send the next command to the real AWS."""
+def test_env_without_a_sandbox_fails_in_eval_too(checkout: Checkout) -> None:
+    """`eval ""` succeeds: a script would go on to the next line, `pulumi up`, on the real AWS."""
     done = checkout.run("sandbox", "env")
-    assert (done.returncode, done.stdout) == (7, "")
+    assert (done.returncode, done.stdout) == (7, "false\n")
     assert "lockstep sandbox up" in done.stderr
+    script = f"set -e; eval {shlex.quote(done.stdout)}; echo went on"
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout == ""
 
 
 def test_env_and_unset_give_the_shell_back_as_it_was(checkout: Checkout) -> None:

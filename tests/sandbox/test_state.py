@@ -120,6 +120,7 @@ def test_home_is_the_variable_or_the_projects_folder(tmp_path: Path) -> None:
     """Tests and parallel checkouts rely on having their own."""
     assert state.home_of(tmp_path, {}) == tmp_path / ".sandbox"
     assert state.home_of(tmp_path, {"LOCKSTEP_SANDBOX_HOME": ""}) == tmp_path / ".sandbox"
+    assert state.home_of(tmp_path, {"LOCKSTEP_SANDBOX_HOME": "mine"}) == tmp_path / "mine"
     assert state.home_of(tmp_path, {"LOCKSTEP_SANDBOX_HOME": str(tmp_path / "x")}) == tmp_path / "x"
     (tmp_path / "link").symlink_to(tmp_path / "x")
     assert state.home_of(tmp_path, {"LOCKSTEP_SANDBOX_HOME": str(tmp_path / "link")}) == tmp_path / "x"

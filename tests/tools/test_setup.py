@@ -73,15 +73,23 @@ def test_no_cli_and_no_go_is_one_line_with_the_way_on(bin_folder: Path) -> None:
 
 
 def test_python_that_is_too_old_is_one_line(tmp_path: Path) -> None:
-    """`make setup` uses whatever `python3` is."""
+    """`make setup` uses whatever `python3` is; an older one must get as far as the check."""
     text = (ROOT / "tools" / "setup.py").read_text().replace("(3, 11)", "(99, 0)")
     folder = tmp_path / "tools"
     folder.mkdir()
     (folder / "setup.py").write_text(text)
-    done = subprocess.run([sys.executable, folder / "setup.py"], capture_output=True, text=True, check=False)
+    old = "import sys, runpy; sys.modules['tomllib'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", old, folder / "setup.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("setup: Python 3.11 or newer is needed")
     assert done.stderr.count("\n") == 1
+
+
+def test_go_that_is_too_old_is_one_line(bin_folder: Path) -> None:
+    """Otherwise the answer is a page of the compiler's."""
+    executable(bin_folder / "go", "exit 1")
+    with pytest.raises(SystemExit, match=r"older than Go 1\.26"):
+        setup.go_command()
 
 
 def test_second_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
