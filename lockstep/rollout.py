@@ -111,20 +111,23 @@ def run_all(
     return Outcome(tuple(needs), reports)
 
 
-def show(outcome: Outcome, *, as_json: bool) -> None:
-    """The outcome on stdout, as a table or as JSON; what the policies and the engine said on stderr."""
+def show(outcome: Outcome, *, as_json: bool, advisories: bool = False) -> None:
+    """The outcome on stdout, as a table or as JSON; what the policies and the engine said on stderr.
+
+    Advisories, of which a first run has many, are only counted unless they are wanted.
+    """
     if as_json:
         console.data_json(outcome.as_json())
     else:
         console.table(*_table(outcome))
-    show_notices(outcome)
+    _show_notices(outcome, advisories)
 
 
 def show_aside(outcome: Outcome) -> None:
     """The outcome on stderr, for a command whose stdout is one JSON document about something else."""
     for row in _table(outcome)[1]:
         console.progress("  ".join(row))
-    show_notices(outcome)
+    _show_notices(outcome, advisories=False)
 
 
 def _table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
@@ -138,12 +141,16 @@ def _table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return ["stack", "result", *operations], rows
 
 
-def show_notices(outcome: Outcome) -> None:
-    """What the policies and the engine said, on stderr."""
+def _show_notices(outcome: Outcome, advisories: bool) -> None:
+    """What the policies and the engine said, on stderr; of `advisories` only the number, unless they are wanted."""
     for report in outcome.reports.values():
-        for finding in report.policies:
-            where = f" ({finding.urn.rsplit('::', 1)[-1]})" if finding.urn else ""
-            console.progress(f"{report.stack}: {finding.level} policy {finding.policy}{where}: {finding.message}")
+        shown = report.policies if advisories else report.violations
+        for finding in shown:
+            # The SDK puts the policy's description in front of each message.
+            said = finding.message.partition("\n")[2].strip() or finding.message
+            console.progress(f"{report.stack}: {finding.level} policy {finding.policy}: {said}")
+        if left := len(report.policies) - len(shown):
+            console.progress(f"{report.stack}: {left} advisories, which `lockstep preview` shows in full")
         for text in report.errors:
             console.progress(f"{report.stack}: {text}")
         for text in report.warnings:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKSTEP = str(ROOT / ".venv" / "bin" / "lockstep")
-QUESTIONS = """
+QUESTIONS = r"""
 import boto3
 route53 = boto3.client("route53", region_name="us-east-1")
 zone = route53.list_hosted_zones()["HostedZones"][0]
@@ -19,8 +19,8 @@ for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["Resour
     target = record["AliasTarget"]["DNSName"] if "AliasTarget" in record else record["ResourceRecords"][0]["Value"]
     how = "alias"
     if "Weight" in record:
-        how = f"weight {record['Weight']:<3} health check {record.get('HealthCheckId')}"
-    print(f"  {record['Name']:<34} {record['Type']:<6} {target:<72} {how}")
+        how = f"weight {record['Weight']}, health check {record.get('HealthCheckId')}"
+    print(f"  {record['Name'].rstrip('.')} ({how})\n    {record['Type']} {target.rstrip('.')}")
 """
 
 

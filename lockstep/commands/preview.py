@@ -24,7 +24,7 @@ def preview(
         # A plan reads what was applied, so the stacks don't wait for each other's plans.
         independent = {name: frozenset[str]() for name in needs}
         outcome = rollout.run_all("preview", independent, operations.preview, progress)
-    rollout.show(outcome, as_json=as_json)
+    rollout.show(outcome, as_json=as_json, advisories=True)
     error = rollout.preview_error(operations, outcome)
     if error is not None:
         raise error
