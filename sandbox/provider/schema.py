@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any
 
 from sandbox.provider.aws import Aws
@@ -269,7 +270,7 @@ class ResourceType:
         """Whether the type has `tags` and `tagsAll`."""
         return self.write_tags is not None
 
-    @property
+    @cached_property
     def all_properties(self) -> Mapping[str, Property]:
         """The described properties and those that every such type has: `region`, `tags`, `tagsAll`."""
         extra: dict[str, Property] = {}
