@@ -22,7 +22,7 @@ check: setup ## format, lint, types, unit tests
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
-	$(VENV)/python -m pytest -q -m 'not engine'
+	$(VENV)/python -m pytest -q -n 2 --dist worksteal -m 'not engine'
 
 test: setup ## everything that guards a merge
 	$(VENV)/ruff format --check .
