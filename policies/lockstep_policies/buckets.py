@@ -15,14 +15,13 @@ from typing import Any, Final
 from pulumi_policy import (
     EnforcementLevel,
     PolicyConfigSchema,
-    ReportViolation,
     Severity,
     StackValidationArgs,
     StackValidationPolicy,
 )
 
 from lockstep_policies import contracts
-from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, read_exemptions, report
+from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
 from lockstep_policies.view import UNKNOWN, Resource, Stack, arn_region, bucket_of_arn, field, first
 
 # Version 7 of pulumi-aws has Bucket; states and programs of version 6 and earlier also have BucketV2. The split
@@ -750,18 +749,11 @@ def _judge(args: StackValidationArgs, findings: Findings) -> None:
     Buckets(stack, BucketSettings.read(config), findings).run()
 
 
-def _validate(args: StackValidationArgs, report_violation: ReportViolation) -> None:
-    findings = Findings("buckets")
-    exemptions = read_exemptions(args.get_config(), findings)
-    findings.guard(None, _judge, args, findings)
-    report(findings, exemptions, report_violation)
-
-
 buckets_policy = StackValidationPolicy(
     name="packages-in-two-regions",
     display_name="Packages exist in two regions",
     description="Package buckets are versioned, encrypted, private, and replicated to a bucket in another region.",
-    validate=_validate,
+    validate=judged_by("buckets", _judge),
     enforcement_level=EnforcementLevel.MANDATORY,
     severity=Severity.HIGH,
     tags=["disaster-recovery", "s3"],

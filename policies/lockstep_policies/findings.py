@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from pulumi_policy import ReportViolation
+from pulumi_policy import ReportViolation, StackValidationArgs
 
 from lockstep_policies.view import UNKNOWN, Resource, plain
 
@@ -195,6 +195,20 @@ def _date(text: str) -> datetime.date | None:
 # itself: the SDK gives every policy its own configuration only, and what is open depends on the configuration of the
 # group.
 _pending = threading.local()
+
+
+def judged_by(
+    group: str, judge: Callable[[StackValidationArgs, Findings], None]
+) -> Callable[[StackValidationArgs, ReportViolation], None]:
+    """A policy's check: what `judge` finds, less what its configuration exempts, under the name of its group."""
+
+    def validate(args: StackValidationArgs, report_violation: ReportViolation) -> None:
+        findings = Findings(group)
+        exemptions = read_exemptions(args.get_config(), findings)
+        findings.guard(None, judge, args, findings)
+        report(findings, exemptions, report_violation)
+
+    return validate
 
 
 def report(findings: Findings, exemptions: Iterable[Exemption], report_violation: ReportViolation) -> None:

@@ -20,7 +20,7 @@ from pulumi_policy import (
 
 from lockstep_policies import contracts
 from lockstep_policies.buckets import BUCKETS, REPLICATION
-from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, read_exemptions, report
+from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
 from lockstep_policies.global_types import is_global
 from lockstep_policies.health_checks import BALANCERS, CHECK, RECORD
 from lockstep_policies.view import (
@@ -331,20 +331,16 @@ def _arn_regions(value: Any) -> Iterator[str]:
         yield region
 
 
-def _judge(stack: Stack, args: StackValidationArgs, findings: Findings) -> None:
-    Regions(stack, args.get_config(), findings).run()
+def _judge(args: StackValidationArgs, findings: Findings) -> None:
+    Regions(Stack(args.resources), args.get_config(), findings).run()
 
 
 def _validate(args: StackValidationArgs, report_violation: ReportViolation) -> None:
-    stack = Stack(args.resources)
-    if not stack.is_lockstep:
+    if not Stack(args.resources).is_lockstep:
         args.not_applicable(
             "The stack has no component of Lockstep: no site says in which region its resources belong."
         )
-    findings = Findings("regions")
-    exemptions = read_exemptions(args.get_config(), findings)
-    findings.guard(None, _judge, stack, args, findings)
-    report(findings, exemptions, report_violation)
+    judged_by("regions", _judge)(args, report_violation)
 
 
 regions_policy = StackValidationPolicy(

@@ -14,14 +14,13 @@ from typing import Any, Final
 from pulumi_policy import (
     EnforcementLevel,
     PolicyConfigSchema,
-    ReportViolation,
     Severity,
     StackValidationArgs,
     StackValidationPolicy,
 )
 
 from lockstep_policies import contracts
-from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, read_exemptions, report
+from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
 from lockstep_policies.global_types import is_global
 from lockstep_policies.health_checks import (
     ALARM_TYPE,
@@ -603,18 +602,11 @@ def _judge(args: StackValidationArgs, findings: Findings) -> None:
     Traffic(stack, TrafficSettings.read(config), findings).run()
 
 
-def _validate(args: StackValidationArgs, report_violation: ReportViolation) -> None:
-    findings = Findings("traffic")
-    exemptions = read_exemptions(args.get_config(), findings)
-    findings.guard(None, _judge, args, findings)
-    report(findings, exemptions, report_violation)
-
-
 traffic_policy = StackValidationPolicy(
     name="traffic-fails-over",
     display_name="Traffic leaves a dead site",
     description="Records that share a name have health checks that take a dead site out of service in time.",
-    validate=_validate,
+    validate=judged_by("traffic", _judge),
     enforcement_level=EnforcementLevel.MANDATORY,
     severity=Severity.CRITICAL,
     tags=["disaster-recovery", "route53"],
