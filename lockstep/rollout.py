@@ -103,7 +103,7 @@ def run_all(
     def work(name: str) -> OperationReport:
         progress.begin(name, (expected or {}).get(name))
         report = operation(name)
-        progress.end(name, f"{what} failed" if report.failure else _in_words(report.changes))
+        progress.end(name, f"{what} failed" if report.failure else _in_words(report.changes, done=what == "up"))
         return report
 
     with progress:
@@ -150,7 +150,7 @@ def _show_notices(outcome: Outcome, advisories: bool) -> None:
             said = finding.message.partition("\n")[2].strip() or finding.message
             console.progress(f"{report.stack}: {finding.level} policy {finding.policy}: {said}")
         if left := len(report.policies) - len(shown):
-            console.progress(f"{report.stack}: {left} advisories, which `lockstep preview` shows in full")
+            console.progress(f"{report.stack}: advisories: {left}; `lockstep preview` shows them")
         for text in report.errors:
             console.progress(f"{report.stack}: {text}")
         for text in report.warnings:
@@ -209,5 +209,12 @@ def _last_line(error: Exception | None) -> str:
     return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
 
 
-def _in_words(changes: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} to {op}" for op, count in sorted(changes.items())) or "no changes"
+_DONE = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
+
+
+def _in_words(changes: Mapping[str, int], *, done: bool) -> str:
+    counted = (
+        f"{count} {_DONE.get(operation, operation)}" if done else f"{count} to {operation}"
+        for operation, count in sorted(changes.items())
+    )
+    return ", ".join(counted) or "no changes"
