@@ -154,7 +154,7 @@ def test_after_a_kill_of_any_process_status_tells_and_up_repairs(checkout: Check
     if victim != "supervisor":
         assert f"{victim} (pid {pid_of(record, victim)}) was killed by signal 9 (SIGKILL)" in found["ended"]
     used = checkout.run("sandbox", "env")
-    assert (used.returncode, used.stdout) == (7, "")
+    assert (used.returncode, used.stdout) == (7, "false\n")
 
     repaired = checkout.up()
     assert {p["pid"] for p in repaired["processes"]}.isdisjoint(p["pid"] for p in record["processes"])
