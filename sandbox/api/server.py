@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
 
 from lockstep.errors import FailedUnchangedError
-from sandbox.api import changes, loopback, s3
+from sandbox.api import changes, children, loopback, s3, workers
 from sandbox.api.application import SECURE, Application, Response
 
 HOST = "127.0.0.1"
@@ -206,9 +206,10 @@ class ApiServer:
         ]
         for thread in self._threads:
             thread.start()
+        workers.start()
 
     def stop(self) -> None:
-        """Stop accepting, let answers in progress finish (at most 5 s), and free the ports."""
+        """Stop accepting, let answers in progress finish (at most 5 s), free the ports, and end what was started."""
         # `shutdown` of a server that never ran waits for ever.
         for server in self._servers if self._threads else ():
             server.shutdown()
@@ -218,6 +219,8 @@ class ApiServer:
         for thread in self._threads:
             thread.join()
         self._threads = []
+        workers.stop()
+        children.stop_all()
         s3.stop()
 
     def __enter__(self) -> Self:
