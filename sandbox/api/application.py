@@ -14,7 +14,7 @@ from moto import backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from sandbox.api import unsupported
+from sandbox.api import control, faults, unsupported
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.request_context import RequestContext, answering
 
@@ -79,20 +79,33 @@ class Application:
 
     def respond(self, environ: dict[str, Any]) -> Response:
         """Answer one request. Connection failures of the caller are let through; nothing else is raised."""
+        if environ["PATH_INFO"].startswith(control.PREFIX):
+            return _control(environ)
         environ[SOURCE_VPCE] = environ.pop(_SOURCE_VPCE_HEADER, None)
         context = _context(environ)
         with answering(context):
             try:
                 if context.region is not None and context.region not in _regions():
                     return _unknown_region(environ, context)
-                with backend_lock:
-                    return self._dispatch(environ, context)
+                return self._answer(environ, context)
             except (UnsupportedError, NotImplementedError) as error:
                 return _not_supported(environ, context, str(error))
             except ConnectionError:
                 raise
             except Exception as error:
                 return _internal_failure(environ, context, error)
+
+    def _answer(self, environ: dict[str, Any], context: RequestContext) -> Response:
+        fault = _fault(environ, context)
+        if fault is not None and fault.kind in ("throttle", "deny"):
+            return _response(faults.error(fault, _operation(environ, context)))
+        if fault is not None and not fault.after:
+            faults.break_connection(fault)
+        with backend_lock:
+            response = self._dispatch(environ, context)
+        if fault is not None:
+            faults.break_connection(fault)
+        return response
 
     def _dispatch(self, environ: dict[str, Any], context: RequestContext) -> Response:
         started: list[Any] = []
@@ -161,6 +174,24 @@ def _operation(environ: dict[str, Any], context: RequestContext) -> unsupported.
         stream.seek(0)
         body = stream.read(_FORM_LIMIT)
     return unsupported.identify(environ, context.service, body)
+
+
+def _fault(environ: dict[str, Any], context: RequestContext) -> faults.Fault | None:
+    """The fault that is set for this request."""
+    if not faults.active():
+        return None
+    operation = _operation(environ, context)
+    stream = environ["wsgi.input"]
+    if stream.seekable():
+        stream.seek(0)
+    region = context.region or faults.bucket_region(environ["PATH_INFO"])
+    agent = environ.get("HTTP_USER_AGENT", "")
+    return faults.begin(faults.Call(region, operation.service, operation.name, agent))
+
+
+def _control(environ: dict[str, Any]) -> Response:
+    status, body = control.answer(environ)
+    return Response(status=status, headers=[("Content-Type", "application/json")], body=[body])
 
 
 def _unknown_region(environ: dict[str, Any], context: RequestContext) -> Response:
