@@ -9,6 +9,7 @@ from pulumi_aws import autoscaling, ec2, lb, vpc
 
 from components.cloud_config import cloud_config, encoded
 from components.names import BALANCER_NAME_MAX, GROUP_NAME_MAX, LAUNCH_TEMPLATE_NAME_MAX, logical
+from lockstep.config.naming import RELEASE_TAG
 
 LISTENER_PORT: Final = 80
 APPLICATION_PORT: Final = 8080
@@ -30,7 +31,9 @@ _BOOT_GRACE: Final = 300
 @dataclass(frozen=True, kw_only=True)
 class FleetArgs:
     """`release` None means that there is nothing to run yet: everything exists but instances. `image` is the name of an
-    image that Amazon owns; `tags` go to what Auto Scaling launches, which a provider's default tags don't reach."""
+    image that Amazon owns; `tags` go to what Auto Scaling launches, which a provider's default tags don't reach.
+    `after_template` runs when the launch template has changed, and `after_group` when the group was created or has
+    changed: rolling the fleet is theirs."""
 
     application: str
     region: str
@@ -46,6 +49,8 @@ class FleetArgs:
     private_subnet_ids: pulumi.Input[Sequence[str]]
     s3_prefix_list_id: pulumi.Input[str]
     bucket_name: pulumi.Input[str]
+    after_template: pulumi.ResourceHook | None = None
+    after_group: pulumi.ResourceHook | None = None
 
     def __post_init__(self) -> None:
         if self.instances < 1:
@@ -69,8 +74,9 @@ class Fleet(pulumi.ComponentResource):
     health checks and records have something to point at from the first day. `protect` keeps all three from deletion.
 
     The group ignores changes of its `launch_template`. The provider would switch the group first and start a refresh
-    after, without waiting, so that AWS "rolls back" to the new version; rolling is a deployment's own step. Instances
-    hold no data, and no credentials: nothing on them needs a role yet.
+    after, without waiting, so that AWS "rolls back" to the new version; rolling is a deployment's own step, or that of
+    `after_template`, which runs before the group is looked at. Instances hold no data, and no credentials: nothing on
+    them needs a role yet.
     """
 
     alb_dns_name: pulumi.Output[str]
@@ -97,6 +103,8 @@ class Fleet(pulumi.ComponentResource):
             target_group_arns=[targets.arn],
             health_check_type="ELB",
             health_check_grace_period=_BOOT_GRACE,
+            # The provider counts instances that run, whether or not they serve; `after_group` knows better.
+            wait_for_capacity_timeout="0",
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             tags=[
                 {"key": key, "value": value, "propagate_at_launch": True}
@@ -107,6 +115,8 @@ class Fleet(pulumi.ComponentResource):
                 protect=args.protect,
                 # An instance that boots before it can be reached or can reach its packages is replaced as unhealthy.
                 depends_on=[listener, *rules],
+                ignore_changes=["launchTemplate"],
+                hooks=_hooks(after_create=args.after_group, after_update=args.after_group),
             ),
         )
 
@@ -247,6 +257,7 @@ class Fleet(pulumi.ComponentResource):
             )
         )
         tags = {"Name": self._name, **args.tags}
+        instance_tags = tags if args.release is None else {**tags, RELEASE_TAG: args.release}
         return ec2.LaunchTemplate(
             logical(self._name, "template", LAUNCH_TEMPLATE_NAME_MAX),
             image_id=image.id,
@@ -265,8 +276,18 @@ class Fleet(pulumi.ComponentResource):
                 }
             ],
             tag_specifications=[
-                {"resource_type": resource_type, "tags": tags} for resource_type in ("instance", "volume")
+                {"resource_type": "instance", "tags": instance_tags},
+                {"resource_type": "volume", "tags": tags},
             ],
             tags={"Name": self._name},
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(after_update=args.after_template)),
         )
+
+
+def _hooks(
+    *, after_create: pulumi.ResourceHook | None = None, after_update: pulumi.ResourceHook | None = None
+) -> pulumi.ResourceHookBinding:
+    return pulumi.ResourceHookBinding(
+        after_create=[after_create] if after_create else None,
+        after_update=[after_update] if after_update else None,
+    )

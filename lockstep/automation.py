@@ -125,6 +125,11 @@ class PulumiRunner(PulumiCommand):
             for process in self._running:
                 process.send_signal(signal.SIGINT)
 
+    def go_on(self) -> None:
+        """Take back an interruption that has been dealt with: what is run now, to undo things, runs to its end."""
+        with self._lock:
+            self._interrupted = False
+
 
 class interrupting:  # noqa: N801 - a context manager, used as a function
     """While it lasts, SIGINT and SIGTERM go to the running Pulumi operations instead of ending this process."""

@@ -1,10 +1,16 @@
 """The one place that makes AWS clients, so that no command hangs on a region that is lost."""
 
+import functools
+import threading
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+
+from lockstep.errors import InvalidInputError, RegionUnreachableError
 
 # No command hangs on a lost region. Two retries, in standard mode with its back-off. CloudTrail shows the user agent.
 CONFIG = Config(
@@ -15,7 +21,64 @@ CONFIG = Config(
 )
 
 
+# Reading a service's description takes longer than a call, and a session keeps it; clients may be used by many threads,
+# but making one isn't safe (boto3 guide, "Multithreading with clients").
+_making = threading.Lock()
+_SERVICE: Final = "LockstepService"
+_CALL: Final = "lockstep_call"
+
+
 def client(service: str, region: str) -> Any:
     """A client of `service` in `region`, with the user's credentials and endpoint from the environment."""
-    session: Any = boto3.Session()
-    return session.client(service, region_name=region, config=CONFIG)
+    with _making:
+        made = _session().client(service, region_name=region, config=CONFIG)
+    _name_calls(made, service)
+    return made
+
+
+def call_of(error: BotoCoreError | ClientError) -> str:
+    """Service and operation of the call that raised `error`, such as `ec2 DescribeImages`; empty if not known."""
+    if isinstance(error, ClientError):
+        service = str(error.response.get("ResponseMetadata", {}).get(_SERVICE, ""))
+        return f"{service} {error.operation_name}".strip()
+    return str(getattr(error, _CALL, ""))
+
+
+def _name_calls(made: Any, service: str) -> None:
+    """Have errors tell which call they are of: botocore's own don't say the service, those of connections nothing."""
+
+    def on_answer(parsed: dict[str, Any], **_: Any) -> None:
+        parsed.setdefault("ResponseMetadata", {})[_SERVICE] = service
+
+    def on_error(exception: Exception, event_name: str, **_: Any) -> None:
+        setattr(exception, _CALL, f"{service} {event_name.rpartition('.')[2]}")
+
+    made.meta.events.register("after-call", on_answer)
+    made.meta.events.register("after-call-error", on_error)
+
+
+@functools.cache
+def _session() -> Any:
+    return boto3.Session()
+
+
+def account_id(clients: Callable[[str, str], Any], regions: Sequence[str]) -> str:
+    """The account that the credentials belong to, asked of the first of `regions` that answers.
+
+    Raises RegionUnreachableError if none does, and ClientError if AWS refuses the credentials.
+    """
+    last: Exception | None = None
+    for region in regions:
+        try:
+            return str(clients("sts", region).get_caller_identity()["Account"])
+        except (HTTPClientError, NoCredentialsError) as error:
+            last = error
+    if isinstance(last, NoCredentialsError):
+        raise InvalidInputError(
+            "there are no AWS credentials in the environment",
+            'for the sandbox, run `eval "$(lockstep sandbox env)"`; for AWS, log in',
+        ) from last
+    raise RegionUnreachableError(
+        f"STS answers in none of {', '.join(regions)}: {last}; nothing was changed",
+        "check the network, then run this again",
+    ) from last

@@ -372,9 +372,9 @@ class Config(Section):
     def tags(self) -> Mapping[str, str]:
         """The tags of everything in `stack`."""
         return {
-            "lockstep:application": self.application,
-            "lockstep:site": self.stack,
-            "lockstep:managed-by": "pulumi",
+            naming.APPLICATION_TAG: self.application,
+            naming.SITE_TAG: self.stack,
+            naming.MANAGED_BY_TAG: "pulumi",
         }
 
 

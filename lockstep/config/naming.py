@@ -10,6 +10,12 @@ RELEASES_PREFIX: Final = "releases/"
 PACKAGES_PREFIX: Final = "packages/"
 LEASES_PREFIX: Final = "leases/"
 
+# Tags by which what belongs to an application and a site is found again; the last one is on instances only.
+APPLICATION_TAG: Final = "lockstep:application"
+SITE_TAG: Final = "lockstep:site"
+MANAGED_BY_TAG: Final = "lockstep:managed-by"
+RELEASE_TAG: Final = "lockstep:release"
+
 _HASH_LENGTH: Final = 8
 
 

@@ -331,6 +331,24 @@ def _parameter(aws: Aws, arguments: State) -> State:
     }
 
 
+def _parameters(aws: Aws, arguments: State) -> State:
+    path, found = arguments["path"], []
+    request = {"Path": path, "Recursive": arguments["recursive"], "WithDecryption": arguments["withDecryption"]}
+    answer = aws.call("ssm", "get_parameters_by_path", **request)
+    found += answer["Parameters"]
+    while answer.get("NextToken"):
+        answer = aws.call("ssm", "get_parameters_by_path", **request, NextToken=answer["NextToken"])
+        found += answer["Parameters"]
+    return {
+        **arguments,
+        "id": path,
+        "arns": [each["ARN"] for each in found],
+        "names": [each["Name"] for each in found],
+        "types": [each["Type"] for each in found],
+        "values": [each["Value"] for each in found],
+    }
+
+
 _FUNCTIONS = (
     Invoke(token="aws:index/getCallerIdentity:getCallerIdentity", run=_caller_identity, regional=False),
     Invoke(token="aws:index/getPartition:getPartition", run=_partition, regional=False),
@@ -373,6 +391,15 @@ _FUNCTIONS = (
         token="aws:ssm/getParameter:getParameter",
         run=_parameter,
         arguments={"name": string(required=True), "withDecryption": boolean(default=True)},
+    ),
+    Invoke(
+        token="aws:ssm/getParametersByPath:getParametersByPath",
+        run=_parameters,
+        arguments={
+            "path": string(required=True),
+            "recursive": boolean(default=False),
+            "withDecryption": boolean(default=True),
+        },
     ),
 )
 

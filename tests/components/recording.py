@@ -39,6 +39,7 @@ class Declared:
     inputs: Mapping[str, Any]
     protect: bool
     ignore_changes: tuple[str, ...]
+    hooks: Mapping[str, tuple[str, ...]]
     dependencies: tuple[str, ...]
     property_dependencies: Mapping[str, tuple[str, ...]]
     provider: str
@@ -47,12 +48,13 @@ class Declared:
 
 @dataclass(kw_only=True)
 class Recording:
-    """What one run declared, in order: resources, registered outputs by URN, and log lines by level."""
+    """What one run declared, in order: resources, registered outputs by URN, warnings, and resource hooks by name."""
 
     resources: list[Declared] = field(default_factory=list)
     outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     invokes: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def of(self, type_: str) -> list[Declared]:
         """Every resource of a type; fails if there is none, so that a test can't pass on an empty program."""
@@ -108,6 +110,7 @@ def run(
             dry_run=preview,
             organization="organization",
             root_directory=str(root),
+            callbacks=_Callbacks(kept),
         )
         pulumi.runtime.configure(settings)
         pulumi.runtime.set_all_config(engine_config(root, stack))
@@ -177,6 +180,16 @@ class _Aws(Mocks):
         return answers[args.token], []
 
 
+class _Callbacks:
+    """Stands where the engine would call the program back: keeps resource hooks, which no mock runs."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        self._recording.hooks[hook.name] = hook.callback
+
+
 class _Monitor(MockMonitor):
     """Keeps every registration, with its options, and every registered output."""
 
@@ -200,6 +213,7 @@ class _Monitor(MockMonitor):
                 inputs=_plain(request.object),
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
+                hooks={kind.name: tuple(names) for kind, names in request.hooks.ListFields()},
                 dependencies=tuple(request.dependencies),
                 property_dependencies={
                     name: tuple(dependencies.urns) for name, dependencies in request.propertyDependencies.items()

@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.fleet import Fleet, FleetArgs
@@ -75,12 +76,25 @@ def test_an_instance_that_fails_the_balancers_check_is_replaced() -> None:
     assert inputs["targetGroupArns"] == ["arn:orders-primary-targets"]
 
 
-def test_new_instances_have_the_newest_template_and_old_ones_are_left_alone() -> None:
-    """A frozen template would start instances without the release; a refresh by the provider can't be rolled back."""
+def test_a_group_keeps_its_template_until_a_roll_has_succeeded() -> None:
+    """An update would switch all new instances to a release that nobody has tried, with no way back for a refresh."""
     group = fleet().one(GROUP)
-    assert group.ignore_changes == ()
+    assert group.ignore_changes == ("launchTemplate",)
     assert "instanceRefresh" not in group.inputs
     assert group.inputs["launchTemplate"] == {"id": "orders-primary-template-id", "version": "7"}
+
+
+def test_rolling_is_done_by_hooks_and_the_provider_waits_for_nothing() -> None:
+    """The provider counts an instance that runs as good, whether or not it serves: an update would seem to succeed."""
+
+    def program() -> None:
+        hooks = {name: pulumi.ResourceHook(name, lambda _: None) for name in ("after_template", "after_group")}
+        Fleet("orders-primary", arguments(**hooks))
+
+    recording = run(program)
+    assert recording.one(TEMPLATE).hooks == {"after_update": ("after_template",)}
+    assert recording.one(GROUP).hooks == {"after_create": ("after_group",), "after_update": ("after_group",)}
+    assert recording.one(GROUP).inputs["waitForCapacityTimeout"] == "0"
 
 
 def test_instances_wait_for_their_way_in_and_out() -> None:
@@ -98,7 +112,9 @@ def test_what_the_group_launches_has_the_tags() -> None:
     assert tags == {"Name": "orders-primary", **TAGS}
     specifications = recording.one(TEMPLATE).inputs["tagSpecifications"]
     assert [one["resourceType"] for one in specifications] == ["instance", "volume"]
-    assert all(one["tags"] == {"Name": "orders-primary", **TAGS} for one in specifications)
+    instance, volume = (one["tags"] for one in specifications)
+    assert volume == {"Name": "orders-primary", **TAGS}
+    assert instance == {**volume, "lockstep:release": "1.2.3"}
 
 
 def test_the_image_is_found_by_its_name_among_amazons() -> None:

@@ -17,6 +17,7 @@ from tests.sandbox.provider.program import Program
 AMI = "aws:ec2/getAmi:getAmi"
 CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 PARAMETER = "aws:ssm/getParameter:getParameter"
+PARAMETERS = "aws:ssm/getParametersByPath:getParametersByPath"
 PARTITION = "aws:index/getPartition:getPartition"
 PREFIX_LIST = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
 REGION = "aws:index/getRegion:getRegion"
@@ -309,6 +310,18 @@ def test_a_parameter_of_the_other_region_isnt_found(program: Program) -> None:
     program.aws("ssm").put_parameter(Name="/it", Type="String", Value="1")
     with pytest.raises(ProviderError, match=r"reading SSM Parameter \(/it\): couldn't find resource"):
         call(program, PARAMETER, name="/it", region="eu-central-1")
+
+
+def test_all_parameters_of_a_path_are_returned_and_none_is_no_error(program: Program) -> None:
+    """Without it a program can't tell a record that was never written from one that it may not read."""
+    assert call(program, PARAMETERS, path="/app")["names"] == []
+    for number in range(12):
+        program.aws("ssm").put_parameter(Name=f"/app/{number:02}", Type="String", Value=f"v{number}")
+    program.aws("ssm").put_parameter(Name="/app/deeper/1", Type="String", Value="deep")
+    result = call(program, PARAMETERS, path="/app")
+    assert sorted(result["names"]) == [f"/app/{number:02}" for number in range(12)]
+    assert dict(zip(result["names"], result["values"], strict=True))["/app/11"] == "v11"
+    assert len(call(program, PARAMETERS, path="/app", recursive=True)["names"]) == 13
 
 
 def test_a_required_argument_is_named(program: Program) -> None:

@@ -1,0 +1,84 @@
+"""What a deployment would do: from facts to a plan, without a call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lockstep.fleet import FleetFacts
+from lockstep.records import DeploymentRecord, InProgress
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteStart:
+    """What a site has before: its release (None: nothing runs), its launch template's version and its capacity."""
+
+    release: str | None
+    version: int
+    desired: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A deployment of `release`. `before` is what each site returns to if it fails, `release_before` what config gets
+    back then; `leftover` is an earlier deployment that was never finished and is settled first."""
+
+    release: str
+    release_before: str | None
+    before: Mapping[str, SiteStart]
+    canary: str | None
+    leftover: InProgress | None
+    done: bool
+
+    def lines(self, regions: Mapping[str, str], bake: int) -> list[str]:
+        """The plan for a person."""
+        if self.done:
+            return [f"every site runs {self.release} already; nothing to do"]
+        lines = []
+        if self.leftover:
+            lines.append(
+                f"first: settle the deployment of {self.leftover.release_to} that began at {self.leftover.started_at} "
+                f"and wasn't finished"
+            )
+        for site, start in self.before.items():
+            had = start.release or "nothing"
+            first = f", first one instance for {bake} s" if site == self.canary else ""
+            lines.append(f"{site} ({regions[site]}): {had} -> {self.release}{first}")
+        lines.append(
+            f"if one site fails, every site returns to what it has now; config gets {self.release_before!r} back"
+        )
+        return lines
+
+
+def plan_deployment(
+    release: str, configured: str | None, facts: Mapping[str, FleetFacts], record: DeploymentRecord | None
+) -> Plan:
+    """What it takes to have every site run `release`; `configured` is what config wants now.
+
+    The canary is at the first site that has instances to replace: a site without any has none to lose.
+    """
+    before = {site: _start(each, record.sites.get(site) if record else None) for site, each in facts.items()}
+    leftover = record.in_progress if record else None
+    settled = record.settled if record else None
+    running = {start.release for start in before.values()}
+    release_before = settled if record else (running.pop() if len(running) == 1 else None)
+    done = (
+        leftover is None
+        and settled == release
+        and configured == release
+        and all(each.runs(release) for each in facts.values())
+    )
+    with_instances = [site for site, start in before.items() if start.desired > 0 and start.release != release]
+    return Plan(
+        release=release,
+        release_before=release_before,
+        before=before,
+        canary=with_instances[0] if with_instances else None,
+        leftover=leftover,
+        done=done,
+    )
+
+
+def _start(facts: FleetFacts, recorded: str | None) -> SiteStart:
+    """A site that runs several releases, because a roll was broken off, returns to the recorded one."""
+    running = facts.releases
+    release = next(iter(running)) if len(running) == 1 else recorded
+    return SiteStart(release=release, version=facts.version, desired=facts.desired)

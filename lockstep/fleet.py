@@ -1,0 +1,302 @@
+"""The fleet of one site as AWS has it: its group, its instances with release and health, its refreshes.
+
+A group is found by the tags of application and site, so that a site can be looked at, and returned to what it had,
+while Pulumi's state is out of reach. An instance's release is its tag `lockstep:release`, which the launch template
+puts there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockstep.config.naming import APPLICATION_TAG, RELEASE_TAG, SITE_TAG
+from lockstep.errors import InvalidInputError, LockstepError
+
+Client = Callable[[str, str], Any]
+"""`client(service, region)`: see `lockstep.aws.client`."""
+
+# EC2 Auto Scaling API Reference, InstanceRefresh, Status.
+ENDED: Final = frozenset(
+    {"Successful", "Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful"},
+)
+GOING_BACK: Final = "RollbackInProgress"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One instance of a group.
+
+    `version` is that of the launch template it was started from, `lifecycle` and `health` are Auto Scaling's,
+    `target_state` and `target_reason` Elastic Load Balancing's, None while it isn't registered.
+    """
+
+    id: str
+    release: str | None
+    version: int
+    lifecycle: str
+    health: str
+    target_state: str | None = None
+    target_reason: str = ""
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it counts for the group's capacity."""
+        return self.lifecycle == "InService"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is in service and its balancer sends requests to it."""
+        return self.in_service and self.health == "Healthy" and self.target_state == "healthy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refresh:
+    """An instance refresh: its id, status and percentage as AWS says them, and the template version it rolls to."""
+
+    id: str
+    status: str
+    reason: str
+    percentage: int
+    version: str | None
+
+    @property
+    def active(self) -> bool:
+        """Whether it still moves."""
+        return self.status not in ENDED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it won't bring the group to its version any more."""
+        return self.status == GOING_BACK or (not self.active and self.status != "Successful")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetFacts:
+    """A group at one moment. `version` is that of the launch template which its next instance will have."""
+
+    group: str
+    template_id: str
+    version: int
+    desired: int
+    instances: tuple[Instance, ...]
+    refresh: Refresh | None
+
+    @property
+    def serving(self) -> tuple[Instance, ...]:
+        """The instances that requests go to."""
+        return tuple(instance for instance in self.instances if instance.serves)
+
+    @property
+    def releases(self) -> frozenset[str | None]:
+        """The releases of all that is in service; None stands for an instance without the tag."""
+        return frozenset(instance.release for instance in self.instances if instance.in_service)
+
+    def runs(self, release: str | None) -> bool:
+        """Whether the site has settled on `release`: as many instances as wanted, all healthy, nothing else left."""
+        if release is None:
+            return self.desired == 0 and not self.instances
+        return (
+            not (self.refresh and self.refresh.active)
+            and self.desired > 0
+            and len(self.serving) == len(self.instances) == self.desired
+            and self.releases == {release}
+        )
+
+    def shortfall(self, release: str) -> str:
+        """Why `runs(release)` is false, in words for a person."""
+        if self.refresh and self.refresh.active:
+            return f"an instance refresh is {self.refresh.status} at {self.refresh.percentage} %"
+        others = sorted(f"{each.id} runs {each.release}" for each in self.instances if each.release != release)
+        sick = sorted(f"{each.id} is {describe(each)}" for each in self.instances if not each.serves)
+        counted = f"{len(self.serving)} of {self.desired} instances serve"
+        return "; ".join([counted, *others, *sick])
+
+
+def describe(instance: Instance) -> str:
+    """The state of an instance that doesn't serve, in AWS's words."""
+    if not instance.in_service:
+        return instance.lifecycle
+    if instance.health != "Healthy":
+        return instance.health
+    reason = f" ({instance.target_reason})" if instance.target_reason else ""
+    return f"{instance.target_state or 'not registered with its balancer'}{reason}"
+
+
+class SiteFleet:
+    """The calls on one site's group that reporting and rolling need. Errors of AWS are raised as they are."""
+
+    def __init__(self, client: Client, application: str, site: str, region: str) -> None:
+        self.site = site
+        self.region = region
+        self._application = application
+        self._client = client
+        self._autoscaling = client("autoscaling", region)
+        self._ec2 = client("ec2", region)
+        self._balancing = client("elbv2", region)
+
+    def facts(self) -> FleetFacts:
+        """The group now. Raises InvalidInputError if the site has none yet."""
+        group = self._group()
+        if group is None:
+            raise InvalidInputError(
+                f"{self.site} has no Auto Scaling group in {self.region} with tags {APPLICATION_TAG}="
+                f"{self._application} and {SITE_TAG}={self.site}: its stack isn't up",
+                "lockstep up",
+            )
+        return self._facts(group)
+
+    def facts_if_up(self) -> FleetFacts | None:
+        """The group now, or None if the site has none yet."""
+        group = self._group()
+        return None if group is None else self._facts(group)
+
+    def newest_version(self, template_id: str) -> tuple[int, str | None]:
+        """Number and release of the newest version of the launch template."""
+        version = self._version(template_id, "$Latest")
+        return version["VersionNumber"], _release_of(version)
+
+    def is_same(self, template_id: str, one: int, other: int) -> bool:
+        """Whether two versions of the launch template start the same instances."""
+        return bool(
+            self._version(template_id, str(one))["LaunchTemplateData"]
+            == self._version(template_id, str(other))["LaunchTemplateData"]
+        )
+
+    def use_version(self, facts: FleetFacts, version: int) -> None:
+        """Have the group start its next instances from `version`; those that run stay as they are."""
+        self._autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=facts.group,
+            LaunchTemplate={"LaunchTemplateId": facts.template_id, "Version": str(version)},
+        )
+
+    def start_refresh(self, facts: FleetFacts, version: int, preferences: Mapping[str, Any]) -> str:
+        """Begin to roll the group to `version`; returns the refresh's id."""
+        answer = self._autoscaling.start_instance_refresh(
+            AutoScalingGroupName=facts.group,
+            Strategy="Rolling",
+            DesiredConfiguration={
+                "LaunchTemplate": {"LaunchTemplateId": facts.template_id, "Version": str(version)},
+            },
+            Preferences=dict(preferences),
+        )
+        return str(answer["InstanceRefreshId"])
+
+    def roll_back(self, facts: FleetFacts) -> None:
+        """Have the active refresh return the group to the version it had."""
+        self._autoscaling.rollback_instance_refresh(AutoScalingGroupName=facts.group)
+
+    def cancel(self, facts: FleetFacts) -> None:
+        """Have the active refresh stop where it is."""
+        self._autoscaling.cancel_instance_refresh(AutoScalingGroupName=facts.group)
+
+    def failed_launches(self, facts: FleetFacts, since: Any) -> list[str]:
+        """What Auto Scaling says of launches that failed after the time `since`, newest first."""
+        activities = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=facts.group, MaxRecords=20)
+        return [
+            str(each.get("StatusMessage", each["Description"]))
+            for each in activities["Activities"]
+            if each["StatusCode"] == "Failed" and each["StartTime"] >= since
+        ]
+
+    def console_tail(self, instance_id: str) -> str:
+        """The last lines of an instance's console; empty if EC2 has none, or no longer has the instance."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._ec2.get_console_output(InstanceId=instance_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
+                return ""
+            raise
+        lines = [line for line in str(answer.get("Output", "")).splitlines() if line.strip()]
+        return "\n".join(lines[-3:])
+
+    def _group(self) -> dict[str, Any] | None:
+        pages = self._autoscaling.get_paginator("describe_auto_scaling_groups").paginate(
+            Filters=[
+                {"Name": f"tag:{APPLICATION_TAG}", "Values": [self._application]},
+                {"Name": f"tag:{SITE_TAG}", "Values": [self.site]},
+            ]
+        )
+        # One that is being deleted is on its way out: a replaced group may exist beside its successor.
+        found = [group for page in pages for group in page["AutoScalingGroups"] if not group.get("Status")]
+        if len(found) > 1:
+            names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
+            raise LockstepError(
+                f"{self.site} has {len(found)} Auto Scaling groups in {self.region}: {names}",
+                "finish the update that replaces one of them: `lockstep up`",
+            )
+        return found[0] if found else None
+
+    def _facts(self, group: Mapping[str, Any]) -> FleetFacts:
+        name, ids = group["AutoScalingGroupName"], [each["InstanceId"] for each in group["Instances"]]
+        releases, targets = self._releases(ids), self._targets(group["TargetGroupARNs"])
+        return FleetFacts(
+            group=name,
+            template_id=group["LaunchTemplate"]["LaunchTemplateId"],
+            version=int(group["LaunchTemplate"]["Version"]),
+            desired=group["DesiredCapacity"],
+            instances=tuple(
+                Instance(
+                    id=each["InstanceId"],
+                    release=releases.get(each["InstanceId"]),
+                    version=int(each["LaunchTemplate"]["Version"]),
+                    lifecycle=each["LifecycleState"],
+                    health=each["HealthStatus"],
+                    target_state=targets.get(each["InstanceId"], (None, ""))[0],
+                    target_reason=targets.get(each["InstanceId"], (None, ""))[1],
+                )
+                for each in group["Instances"]
+            ),
+            refresh=self._refresh(name),
+        )
+
+    def _releases(self, ids: list[str]) -> dict[str, str]:
+        if not ids:
+            return {}
+        # A filter, unlike InstanceIds, isn't refused for an instance that has just gone.
+        pages = self._ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": "instance-id", "Values": ids}])
+        return {
+            instance["InstanceId"]: tag["Value"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+            for tag in instance.get("Tags", ())
+            if tag["Key"] == RELEASE_TAG
+        }
+
+    def _targets(self, arns: list[str]) -> dict[str, tuple[str, str]]:
+        found = {}
+        for arn in arns:
+            for each in self._balancing.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]:
+                health = each["TargetHealth"]
+                found[each["Target"]["Id"]] = health["State"], health.get("Description", health.get("Reason", ""))
+        return found
+
+    def _refresh(self, group: str) -> Refresh | None:
+        """The newest one. AWS lists them newest first (API Reference, DescribeInstanceRefreshes)."""
+        answer = self._autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
+        for each in answer["InstanceRefreshes"]:
+            wanted = each.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
+            return Refresh(
+                id=each["InstanceRefreshId"],
+                status=each["Status"],
+                reason=each.get("StatusReason", ""),
+                percentage=each.get("PercentageComplete", 0),
+                version=wanted.get("Version"),
+            )
+        return None
+
+    def _version(self, template_id: str, version: str) -> dict[str, Any]:
+        answer = self._ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
+        found: dict[str, Any] = answer["LaunchTemplateVersions"][0]
+        return found
+
+
+def _release_of(version: Mapping[str, Any]) -> str | None:
+    for specification in version["LaunchTemplateData"].get("TagSpecifications", ()):
+        if specification["ResourceType"] == "instance":
+            for tag in specification["Tags"]:
+                if tag["Key"] == RELEASE_TAG:
+                    return str(tag["Value"])
+    return None

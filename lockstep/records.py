@@ -1,0 +1,298 @@
+"""The deployment record: what is settled, what was refused, what is in progress. One SSM parameter in every region.
+
+Rule: the record with the highest epoch is the truth, wherever it is read. Whoever changes it raises the epoch, writes
+it to every region, and holds the lease (`lockstep.lease`) meanwhile, because SSM has no conditional writes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from lockstep.errors import InvalidInputError
+from lockstep.regions import RegionFailure, in_every_region, raise_for
+
+# How many releases the record remembers: with the longest names, reasons and three sites it stays below 4 KB, which is
+# what a standard parameter holds (Systems Manager User Guide, "Managing parameter tiers").
+PAST_MAX: Final = 8
+REASON_MAX: Final = 160
+VALUE_MAX: Final = 4096
+
+Client = Callable[[str, str], Any]
+
+
+class Stage(StrEnum):
+    """How far a deployment in progress is."""
+
+    PREPARING = "preparing"
+    CANARY = "canary"
+    ROLLING = "rolling"
+    VERIFYING = "verifying"
+    UNDOING = "undoing"
+
+
+class Fate(StrEnum):
+    """What became of a release: every site ran it, or it was rolled back."""
+
+    SETTLED = "settled"
+    REFUSED = "refused"
+
+
+class _Part(BaseModel):
+    """A part of the record: frozen, in camel case on paper. What a newer version adds is kept out, not refused."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class InProgress(_Part):
+    """A deployment that has begun: everything that it takes to undo it.
+
+    `sites_from` has the release, and `versions_from` the launch template's version, of each site that it is about,
+    before it began. `release_from` is what config had. `holder` is who runs it. `blame` says, while it is undone, what
+    is wrong with the release; empty if it was never tried.
+    """
+
+    id: str
+    release_to: str
+    release_from: str | None
+    sites_from: Mapping[str, str | None]
+    versions_from: Mapping[str, int]
+    started_at: str
+    holder: str
+    stage: Stage
+    blame: str = ""
+
+
+class Past(_Part):
+    """What became of a release, and when."""
+
+    release: str
+    fate: Fate
+    epoch: int
+    at: str
+    reason: str = ""
+
+
+class DeploymentRecord(_Part):
+    """The record at one epoch.
+
+    `settled` is the release that every site was last proved to run, `sites` the one that each site was last proved to.
+    """
+
+    epoch: int = 0
+    settled: str | None = None
+    sites: Mapping[str, str | None] = {}
+    past: tuple[Past, ...] = ()
+    in_progress: InProgress | None = None
+
+    def begin(self, deployment: InProgress) -> Self:
+        """With `deployment` in progress."""
+        return self._next(in_progress=deployment)
+
+    def at(self, stage: Stage) -> Self:
+        """With the deployment in progress at `stage`."""
+        assert self.in_progress is not None
+        return self._next(in_progress=self.in_progress.model_copy(update={"stage": stage}))
+
+    def settle(self, release: str, now: str, sites: Iterable[str] = ()) -> Self:
+        """With the deployment in progress done: its sites, or `sites`, run `release`.
+
+        The release is settled once every site that the record knows runs it.
+        """
+        names = tuple(sites) or tuple(self.in_progress.sites_from if self.in_progress else ())
+        runs = {**self.sites, **dict.fromkeys(names, release)}
+        everywhere = set(runs.values()) == {release}
+        past = self._with_past(release, Fate.SETTLED, now) if everywhere else self.past
+        return self._next(sites=runs, settled=release if everywhere else self.settled, past=past, in_progress=None)
+
+    def undo(self, reason: str) -> Self:
+        """With the deployment in progress on its way back, because of `reason`.
+
+        The release is to blame once an instance of it was to serve. Begun again, it keeps its first reason.
+        """
+        now = self.in_progress
+        assert now is not None
+        tried = now.stage not in (Stage.PREPARING, Stage.UNDOING)
+        changes = {"stage": Stage.UNDOING, "blame": _shortened(reason) if tried else now.blame}
+        return self._next(in_progress=now.model_copy(update=changes))
+
+    def undone(self, now: str) -> Self:
+        """With the deployment in progress undone: its sites have what they had, and the release is refused if it was to
+        blame."""
+        was = self.in_progress
+        assert was is not None
+        runs = {**self.sites, **was.sites_from}
+        past = self._with_past(was.release_to, Fate.REFUSED, now, was.blame) if was.blame else self.past
+        return self._next(sites=runs, past=past, in_progress=None)
+
+    def fate_of(self, release: str) -> Past | None:
+        """What became of `release` last; None if it was never deployed, or too long ago."""
+        return next((each for each in reversed(self.past) if each.release == release), None)
+
+    def supersedes(self, release: str) -> bool:
+        """Whether `release` lies behind what is settled: it was settled before, or its version is older."""
+        if self.settled is None or release == self.settled:
+            return False
+        fate = self.fate_of(release)
+        was_settled = fate is not None and fate.fate is Fate.SETTLED
+        return was_settled or compare_versions(release, self.settled) < 0
+
+    def _with_past(self, release: str, fate: Fate, now: str, reason: str = "") -> tuple[Past, ...]:
+        others = tuple(each for each in self.past if each.release != release)
+        return (*others, Past(release=release, fate=fate, epoch=self.epoch + 1, at=now, reason=reason))[-PAST_MAX:]
+
+    def _next(self, **changes: Any) -> Self:
+        return self.model_copy(update={**changes, "epoch": self.epoch + 1})
+
+
+def _shortened(reason: str) -> str:
+    one_line = " ".join(reason.split())
+    return one_line if len(one_line) <= REASON_MAX else one_line[: REASON_MAX - 1] + "…"
+
+
+def what_stops(record: DeploymentRecord | None, site: str, wanted: str | None, deployment_id: str | None) -> str | None:
+    """Why the program of `site` must not go on with the release `wanted` from config; None if it may.
+
+    `deployment_id` is that of the deployment which runs the program, None for a plain `pulumi up`.
+    """
+    if record is None:
+        return None
+    now = record.in_progress
+    if now is not None:
+        if deployment_id == now.id:
+            return None
+        return (
+            f"the deployment of release {now.release_to} is in progress (since {now.started_at}, by {now.holder}): "
+            "wait for it, or run `lockstep settle` if it was broken off"
+        )
+    if wanted == record.sites.get(site, record.settled) or wanted == record.settled:
+        return None
+    if wanted is None:
+        return (
+            f"lockstep:release is empty, and every site runs release {record.settled}: a release that is missing from "
+            f"config is never a deletion. Write {record.settled} into Pulumi.yaml, or run `lockstep deploy VERSION`"
+        )
+    fate = record.fate_of(wanted)
+    if fate is not None and fate.fate is Fate.REFUSED:
+        return (
+            f"release {wanted} was rolled back at {fate.at} ({fate.reason}): run `lockstep deploy {wanted}` to try it "
+            f"again, or write {record.settled or 'another release'} into Pulumi.yaml"
+        )
+    if record.supersedes(wanted):
+        return (
+            f"release {wanted} is older than {record.settled}, which is settled: this checkout may be out of date. Run "
+            f"`lockstep deploy {wanted}` to go back to it, or write {record.settled} into Pulumi.yaml"
+        )
+    return None
+
+
+def parameter_name(application: str) -> str:
+    """The SSM parameter that holds the record."""
+    return f"/lockstep/{application}/deployment"
+
+
+def parse(text: str, where: str) -> DeploymentRecord:
+    """The record in `text`. Raises InvalidInputError, naming `where`, if it isn't one."""
+    try:
+        return DeploymentRecord.model_validate_json(text)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3])
+        raise InvalidInputError(
+            f"{where} isn't a deployment record ({problems})",
+            "`aws ssm get-parameter-history` shows what was there before; put that back, then run this again",
+        ) from error
+
+
+class DeploymentStore:
+    """The deployment record of `application` in each of `regions`."""
+
+    def __init__(self, client: Client, application: str, regions: Iterable[str]) -> None:
+        self._client = client
+        self._name = parameter_name(application)
+        self._regions = tuple(regions)
+
+    def read_all(self) -> tuple[dict[str, DeploymentRecord | None], dict[str, RegionFailure]]:
+        """The record in each region that answers, None where there is none; and the regions that failed."""
+        return in_every_region(self._regions, self.read)
+
+    def read(self, region: str) -> DeploymentRecord | None:
+        """The record in `region`; None if there is none. Raises what AWS refuses."""
+        try:
+            value = self._client("ssm", region).get_parameter(Name=self._name)["Parameter"]["Value"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ParameterNotFound":
+                return None
+            raise
+        return parse(value, f"SSM parameter {self._name} in {region}")
+
+    def current(self) -> DeploymentRecord | None:
+        """The newest record; None if no region has one.
+
+        Raises RegionUnreachableError, or what else is the matter, if a region can't be asked: it might be the one that
+        has the newest.
+        """
+        records, failures = self.read_all()
+        raise_for(failures)
+        return newest(records.values())
+
+    def write(self, record: DeploymentRecord, regions: Iterable[str] | None = None) -> dict[str, RegionFailure]:
+        """Write `record` to `regions` (default: all); returns the regions that failed.
+
+        A region that has a newer one keeps it, and is a RuntimeError: somebody works without the lease.
+        """
+        value = record.model_dump_json(by_alias=True)
+        if len(value.encode()) > VALUE_MAX:
+            raise ValueError(f"the record has {len(value.encode())} bytes, and a parameter holds {VALUE_MAX}")
+
+        def put(region: str) -> None:
+            there = self.read(region)
+            if there is not None and (there.epoch > record.epoch or (there.epoch == record.epoch and there != record)):
+                raise RuntimeError(
+                    f"{self._name} in {region} is at epoch {there.epoch}, not before {record.epoch}: somebody else "
+                    "has written it meanwhile"
+                )
+            self._client("ssm", region).put_parameter(Name=self._name, Value=value, Type="String", Overwrite=True)
+
+        return in_every_region(self._regions if regions is None else regions, put)[1]
+
+
+def newest(records: Iterable[DeploymentRecord | None]) -> DeploymentRecord | None:
+    """The record with the highest epoch."""
+    return max((each for each in records if each is not None), key=lambda each: each.epoch, default=None)
+
+
+_PART = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
+
+
+def compare_versions(one: str, other: str) -> int:
+    """-1, 0 or 1, as RPM compares versions (RPM reference manual, "Dependencies", and rpmvercmp's own tests).
+
+    Separators only divide; digits compare as numbers and are newer than letters; `~` is older than nothing, `^` newer.
+    """
+    ours, theirs = _PART.findall(one), _PART.findall(other)
+    for left, right in zip(ours, theirs, strict=False):
+        if left == right:
+            continue
+        for mark in ("~", "^"):
+            if mark in (left, right):
+                # Beside an ordinary part both are older: 1.0~rc and 1.0^2 come before 1.0.1.
+                return -1 if left == mark else 1
+        if left.isdigit() and right.isdigit():
+            if int(left) != int(right):
+                return 1 if int(left) > int(right) else -1
+            continue
+        if left.isdigit() != right.isdigit():
+            return 1 if left.isdigit() else -1
+        return 1 if left > right else -1
+    return _rest(ours[len(theirs) :], 1) or _rest(theirs[len(ours) :], -1)
+
+
+def _rest(parts: list[str], longer: int) -> int:
+    """What it means that one version goes on where the other ends."""
+    if not parts:
+        return 0
+    return -longer if parts[0] == "~" else longer
