@@ -15,7 +15,7 @@ async def main() -> pulumi.Inputs:
     """
     config = read_config()
     if not config.is_global:
-        return build_site(config)
+        return await build_site(config)
     sites = await read_sites({site.name: site.region for site in config.sites})
     return join_sites(config, sites)
 

@@ -1,5 +1,7 @@
 """The stack of a site: network, packages, fleet, and the contract that the other stacks rely on."""
 
+from functools import partial
+
 import pulumi
 from pulumi_aws import get_caller_identity_output
 
@@ -8,14 +10,20 @@ from components.fleet import Fleet, FleetArgs
 from components.network import Network, NetworkArgs
 from components.package_bucket import PackageBucket, PackageBucketArgs
 from components.provider import provider_of
+from components.release_guard import hook, stop_what_records_forbid
 from lockstep.config import Config
 from lockstep.config.naming import bucket_arn, package_bucket_name
+from lockstep.deployment.marker import deployment_id
 
 
-def build_site(config: Config) -> pulumi.Inputs:
-    """Declares everything of the site that the running stack is, in its own region, and returns the stack's outputs."""
+async def build_site(config: Config) -> pulumi.Inputs:
+    """Declares everything of the site that the running stack is, in its own region, and returns the stack's outputs.
+
+    Raises pulumi.RunError, before anything is declared, if the records forbid the release in config.
+    """
     site, peer, name = config.site, config.peer_of(config.site), f"{config.application}-{config.stack}"
     provider = provider_of(config)
+    await stop_what_records_forbid(config, provider, deployment_id())
     opts = pulumi.ResourceOptions(providers=[provider])
     account = get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
     bucket_name = account.apply(lambda account_id: package_bucket_name(config.application, account_id, site.region))
@@ -52,6 +60,8 @@ def build_site(config: Config) -> pulumi.Inputs:
             private_subnet_ids=network.private_subnet_ids,
             s3_prefix_list_id=network.s3_prefix_list_id,
             bucket_name=packages.bucket_name,
+            after_template=hook("roll-the-fleet", partial(_roll, config)),
+            after_group=hook("wait-for-the-fleet", partial(_wait, config)),
         ),
         opts,
     )
@@ -72,3 +82,17 @@ def build_site(config: Config) -> pulumi.Inputs:
     )
     SiteContract(name, contract)
     return contract.outputs()
+
+
+def _roll(config: Config, args: pulumi.ResourceHookArgs) -> None:
+    """The launch template has changed. What rolls it is imported only here: most runs change none."""
+    from lockstep.deployment.hooks import SiteHooks
+
+    SiteHooks(config).after_template(int((args.new_outputs or {})["latestVersion"]))
+
+
+def _wait(config: Config, _: pulumi.ResourceHookArgs) -> None:
+    """The group was created or has changed."""
+    from lockstep.deployment.hooks import SiteHooks
+
+    SiteHooks(config).after_group()

@@ -48,6 +48,11 @@ def bucket_arn(bucket_name: str) -> str:
     return f"arn:aws:s3:::{bucket_name}"
 
 
+def records_path(application: str) -> str:
+    """The path of SSM parameters below which an application's records are."""
+    return f"/lockstep/{application}"
+
+
 def site_domain(site: str, domain: str) -> str:
     """A site's own name, by which health checks and people reach that site and no other."""
     return f"{site}.{domain}"

@@ -1,8 +1,6 @@
 """What every part of a deployment works with: the configuration, the regions, the records, and Pulumi."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +11,10 @@ from lockstep.automation import StackOperations
 from lockstep.config import Config
 from lockstep.config.models import Site
 from lockstep.config.naming import package_bucket_name
+from lockstep.deployment_store import DeploymentStore
 from lockstep.fleet import SiteFleet
-from lockstep.records import DeploymentStore
 from lockstep.site_probe import SiteProbe
 from lockstep.stacks import dependencies
-
-DEPLOYMENT_VARIABLE = "LOCKSTEP_DEPLOYMENT"
-"""Set for Pulumi operations of a deployment, to its id: the program's hooks then leave rolling to it."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +70,3 @@ class Context:
     def buckets(self) -> Mapping[str, str]:
         """The package bucket of each region."""
         return {region: package_bucket_name(self.application, self.account, region) for region in self.regions}
-
-
-@contextlib.contextmanager
-def marked(deployment_id: str) -> Iterator[None]:
-    """While it lasts, the Pulumi operations of this process belong to the deployment with that id."""
-    os.environ[DEPLOYMENT_VARIABLE] = deployment_id
-    try:
-        yield
-    finally:
-        del os.environ[DEPLOYMENT_VARIABLE]

@@ -5,20 +5,18 @@ then on every way out, a failure, a signal or a kill, ends in `undo` or in `sett
 record. A site counts only when every instance of it serves the release and its own name answers with it.
 """
 
-import getpass
-import os
-import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from lockstep import console, release_setting, rollout
 from lockstep.deployment import undo
-from lockstep.deployment.context import Context, marked
+from lockstep.deployment.context import Context
+from lockstep.deployment.marker import marked
 from lockstep.deployment.plan import Plan
+from lockstep.deployment.progress import now_text, this_holder
 from lockstep.deployment.rolling import RollFailedError, Say, StoppedError
 from lockstep.deployment.steps import (
     CanaryCheck,
@@ -28,10 +26,10 @@ from lockstep.deployment.steps import (
     update_stacks,
     verify,
 )
+from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
 from lockstep.errors import LockstepError
 from lockstep.fleet import FleetFacts
 from lockstep.lease import Lease
-from lockstep.records import DeploymentRecord, InProgress, Stage
 from lockstep.regions import raise_for
 
 Stop = Callable[[], bool]
@@ -103,8 +101,8 @@ class Deployment:
                 release_from=plan.release_before,
                 sites_from=self._before,
                 versions_from={site: start.version for site, start in plan.before.items()},
-                started_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                holder=f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}",
+                started_at=now_text(),
+                holder=this_holder(),
                 stage=Stage.PREPARING,
             )
         )
@@ -118,7 +116,7 @@ class Deployment:
         self._enter(Stage.VERIFYING)
         facts = self._everywhere({site: self._verifying(site) for site in self._plan.before})
         self._lease.check()
-        self._record = self._record.settle(self._plan.release, _now())
+        self._record = self._record.settle(self._plan.release, now_text())
         self._write("every site runs the release, but not every record says so", settle=True)
         return facts
 
@@ -237,7 +235,3 @@ class Deployment:
 
 def _text(error: RollFailedError | LockstepError | StoppedError) -> str:
     return error.message if isinstance(error, LockstepError) else str(error)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lockstep.deployment_record import DeploymentRecord, InProgress
 from lockstep.fleet import FleetFacts
-from lockstep.records import DeploymentRecord, InProgress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,15 @@ else goes back. Whether a deployment is still at work is told by its lease, whic
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from lockstep import console, interrupted, release_setting
-from lockstep.deployment.context import Context, marked
+from lockstep.deployment.context import Context
+from lockstep.deployment.marker import marked
+from lockstep.deployment.progress import now_text
 from lockstep.deployment.rolling import Say
 from lockstep.deployment.steps import at_every_site, update_stacks, verify
 from lockstep.deployment.undo import undo
-from lockstep.records import DeploymentRecord, InProgress, Stage
+from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
 from lockstep.regions import raise_for
 from lockstep.rollout import update_error
 
@@ -65,7 +66,7 @@ def _finish(context: Context, record: DeploymentRecord, was: InProgress) -> Sett
     error = update_error(context.operations, update_stacks(context, "finish"))
     if error is not None:
         raise error
-    failures = context.store.write(record.settle(was.release_to, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
+    failures = context.store.write(record.settle(was.release_to, now_text()))
     if failures:
         raise_for(failures, "every site runs the release, but not every record says so", settle=True)
     return Settled("finished", was.release_to)

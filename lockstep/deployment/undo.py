@@ -5,13 +5,14 @@ that whoever is killed here is followed by somebody who begins again. Each step 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from lockstep import console, release_setting, rollout
 from lockstep.deployment.context import Context
 from lockstep.deployment.plan import Plan
+from lockstep.deployment.progress import now_text
 from lockstep.deployment.rolling import RegionLostError, RollFailedError, Say, StoppedError, end_refresh, return_to
 from lockstep.deployment.steps import at_every_site, update_stacks
+from lockstep.deployment_record import DeploymentRecord, InProgress
 from lockstep.errors import (
     FailedUnchangedError,
     IncompleteError,
@@ -22,7 +23,6 @@ from lockstep.errors import (
     RegionUnreachableError,
 )
 from lockstep.fleet import FleetFacts
-from lockstep.records import DeploymentRecord, InProgress
 from lockstep.regions import raise_for
 
 _SETTLE = "lockstep settle"
@@ -55,7 +55,7 @@ def undo(context: Context, record: DeploymentRecord, reason: str, say: Say) -> M
     if behind:
         causes = [str(each) for each in behind.values()]
         raise IncompleteError(f"{was.release_to} is undone, but not every site is well: {'; '.join(causes)}", _SETTLE)
-    record = record.undone(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    record = record.undone(now_text())
     failures = context.store.write(record)
     if failures:
         raise_for(failures, "every site is as before, but not every record says so", settle=True)

@@ -48,13 +48,17 @@ class Declared:
 
 @dataclass(kw_only=True)
 class Recording:
-    """What one run declared, in order: resources, registered outputs by URN, warnings, and resource hooks by name."""
+    """What one run declared, in order: resources, registered outputs by URN, warnings, and resource hooks by name.
+
+    `parameters` are the SSM parameters that the program finds.
+    """
 
     resources: list[Declared] = field(default_factory=list)
     outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     invokes: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def of(self, type_: str) -> list[Declared]:
         """Every resource of a type; fails if there is none, so that a test can't pass on an empty program."""
@@ -176,6 +180,10 @@ class _Aws(Mocks):
             "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": self._zones},
             "aws:ec2/getAmi:getAmi": {"id": "ami-1", "rootDeviceName": "/dev/xvda"},
             "aws:route53/getZone:getZone": {"zoneId": ZONE_ID},
+            "aws:ssm/getParametersByPath:getParametersByPath": {
+                "names": list(self._recording.parameters),
+                "values": list(self._recording.parameters.values()),
+            },
         }
         return answers[args.token], []
 

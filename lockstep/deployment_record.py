@@ -1,28 +1,23 @@
-"""The deployment record: what is settled, what was refused, what is in progress. One SSM parameter in every region.
+"""The deployment record: what is settled, what was refused, what is in progress, and what that forbids.
 
-Rule: the record with the highest epoch is the truth, wherever it is read. Whoever changes it raises the epoch, writes
-it to every region, and holds the lease (`lockstep.lease`) meanwhile, because SSM has no conditional writes.
+Rule: the record with the highest epoch is the truth, wherever it is read. Nothing here calls AWS.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from lockstep.config.naming import records_path
 from lockstep.errors import InvalidInputError
-from lockstep.regions import RegionFailure, in_every_region, raise_for
 
 # How many releases the record remembers: with the longest names, reasons and three sites it stays below 4 KB, which is
 # what a standard parameter holds (Systems Manager User Guide, "Managing parameter tiers").
 PAST_MAX: Final = 8
 REASON_MAX: Final = 160
-VALUE_MAX: Final = 4096
-
-Client = Callable[[str, str], Any]
 
 
 class Stage(StrEnum):
@@ -192,7 +187,7 @@ def what_stops(record: DeploymentRecord | None, site: str, wanted: str | None, d
 
 def parameter_name(application: str) -> str:
     """The SSM parameter that holds the record."""
-    return f"/lockstep/{application}/deployment"
+    return f"{records_path(application)}/deployment"
 
 
 def parse(text: str, where: str) -> DeploymentRecord:
@@ -205,59 +200,6 @@ def parse(text: str, where: str) -> DeploymentRecord:
             f"{where} isn't a deployment record ({problems})",
             "`aws ssm get-parameter-history` shows what was there before; put that back, then run this again",
         ) from error
-
-
-class DeploymentStore:
-    """The deployment record of `application` in each of `regions`."""
-
-    def __init__(self, client: Client, application: str, regions: Iterable[str]) -> None:
-        self._client = client
-        self._name = parameter_name(application)
-        self._regions = tuple(regions)
-
-    def read_all(self) -> tuple[dict[str, DeploymentRecord | None], dict[str, RegionFailure]]:
-        """The record in each region that answers, None where there is none; and the regions that failed."""
-        return in_every_region(self._regions, self.read)
-
-    def read(self, region: str) -> DeploymentRecord | None:
-        """The record in `region`; None if there is none. Raises what AWS refuses."""
-        try:
-            value = self._client("ssm", region).get_parameter(Name=self._name)["Parameter"]["Value"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ParameterNotFound":
-                return None
-            raise
-        return parse(value, f"SSM parameter {self._name} in {region}")
-
-    def current(self) -> DeploymentRecord | None:
-        """The newest record; None if no region has one.
-
-        Raises RegionUnreachableError, or what else is the matter, if a region can't be asked: it might be the one that
-        has the newest.
-        """
-        records, failures = self.read_all()
-        raise_for(failures)
-        return newest(records.values())
-
-    def write(self, record: DeploymentRecord, regions: Iterable[str] | None = None) -> dict[str, RegionFailure]:
-        """Write `record` to `regions` (default: all); returns the regions that failed.
-
-        A region that has a newer one keeps it, and is a RuntimeError: somebody works without the lease.
-        """
-        value = record.model_dump_json(by_alias=True)
-        if len(value.encode()) > VALUE_MAX:
-            raise ValueError(f"the record has {len(value.encode())} bytes, and a parameter holds {VALUE_MAX}")
-
-        def put(region: str) -> None:
-            there = self.read(region)
-            if there is not None and (there.epoch > record.epoch or (there.epoch == record.epoch and there != record)):
-                raise RuntimeError(
-                    f"{self._name} in {region} is at epoch {there.epoch}, not before {record.epoch}: somebody else "
-                    "has written it meanwhile"
-                )
-            self._client("ssm", region).put_parameter(Name=self._name, Value=value, Type="String", Overwrite=True)
-
-        return in_every_region(self._regions if regions is None else regions, put)[1]
 
 
 def newest(records: Iterable[DeploymentRecord | None]) -> DeploymentRecord | None:

@@ -1,0 +1,71 @@
+"""Where the deployment record is kept: one SSM parameter in every region.
+
+Rule: whoever changes the record raises its epoch, writes it to every region, and holds the lease (`lockstep.lease`)
+meanwhile, because SSM has no conditional writes.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from lockstep.deployment_record import DeploymentRecord, newest, parameter_name, parse
+from lockstep.regions import RegionFailure, in_every_region, raise_for
+
+# Systems Manager User Guide, "Managing parameter tiers": what a standard parameter holds.
+VALUE_MAX: Final = 4096
+
+Client = Callable[[str, str], Any]
+
+
+class DeploymentStore:
+    """The deployment record of `application` in each of `regions`."""
+
+    def __init__(self, client: Client, application: str, regions: Iterable[str]) -> None:
+        self._client = client
+        self._name = parameter_name(application)
+        self._regions = tuple(regions)
+
+    def read_all(self) -> tuple[dict[str, DeploymentRecord | None], dict[str, RegionFailure]]:
+        """The record in each region that answers, None where there is none; and the regions that failed."""
+        return in_every_region(self._regions, self.read)
+
+    def read(self, region: str) -> DeploymentRecord | None:
+        """The record in `region`; None if there is none. Raises what AWS refuses."""
+        try:
+            value = self._client("ssm", region).get_parameter(Name=self._name)["Parameter"]["Value"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ParameterNotFound":
+                return None
+            raise
+        return parse(value, f"SSM parameter {self._name} in {region}")
+
+    def current(self) -> DeploymentRecord | None:
+        """The newest record; None if no region has one.
+
+        Raises RegionUnreachableError, or what else is the matter, if a region can't be asked: it might be the one that
+        has the newest.
+        """
+        records, failures = self.read_all()
+        raise_for(failures)
+        return newest(records.values())
+
+    def write(self, record: DeploymentRecord, regions: Iterable[str] | None = None) -> dict[str, RegionFailure]:
+        """Write `record` to `regions` (default: all); returns the regions that failed.
+
+        A region that has a newer one keeps it, and is a RuntimeError: somebody works without the lease.
+        """
+        value = record.model_dump_json(by_alias=True)
+        if len(value.encode()) > VALUE_MAX:
+            raise ValueError(f"the record has {len(value.encode())} bytes, and a parameter holds {VALUE_MAX}")
+
+        def put(region: str) -> None:
+            there = self.read(region)
+            if there is not None and (there.epoch > record.epoch or (there.epoch == record.epoch and there != record)):
+                raise RuntimeError(
+                    f"{self._name} in {region} is at epoch {there.epoch}, not before {record.epoch}: somebody else "
+                    "has written it meanwhile"
+                )
+            self._client("ssm", region).put_parameter(Name=self._name, Value=value, Type="String", Overwrite=True)
+
+        return in_every_region(self._regions if regions is None else regions, put)[1]
