@@ -13,11 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoC
 from lockstep.errors import InvalidInputError, RegionUnreachableError
 
 # No command hangs on a lost region. Two retries, in standard mode with its back-off. CloudTrail shows the user agent.
+CONNECT_SECONDS: Final = 3
+READ_SECONDS: Final = 10
+USER_AGENT: Final = f"lockstep/{version('lockstep')}"
 CONFIG = Config(
-    connect_timeout=3,
-    read_timeout=10,
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
     retries={"total_max_attempts": 3, "mode": "standard"},
-    user_agent_extra=f"lockstep/{version('lockstep')}",
+    user_agent_extra=USER_AGENT,
 )
 
 
@@ -34,6 +37,18 @@ def client(service: str, region: str) -> Any:
         made = _session().client(service, region_name=region, config=CONFIG)
     _name_calls(made, service)
     return made
+
+
+def credentials() -> Any:
+    """The user's credentials as botocore has them, for signing requests that aren't made by a client.
+
+    Raises NoCredentialsError if there are none.
+    """
+    with _making:
+        found = _session().get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found.get_frozen_credentials()
 
 
 def call_of(error: BotoCoreError | ClientError) -> str:

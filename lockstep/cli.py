@@ -43,6 +43,18 @@ COMMANDS = (
         "preview",
         "Plan every stack under the policies; exit 4 if a policy forbids it.",
     ),
+    CommandEntry(
+        "publish",
+        "lockstep.commands.publish",
+        "publish",
+        "Upload a release to every region's bucket, and record it once every region has all of it.",
+    ),
+    CommandEntry(
+        "releases",
+        "lockstep.commands.releases",
+        "releases",
+        "List the releases by region, and what is incomplete.",
+    ),
     CommandEntry("sandbox", "lockstep.commands.sandbox", "app", "The local stand-in for AWS."),
 )
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from lockstep.config import limits, naming
+from lockstep.errors import InvalidInputError
 from lockstep.project import GLOBAL_STACK
 
 # Blocks that the network's layout cuts a VPC into: four zones for each of public, private, database and spare subnets.
@@ -95,6 +96,18 @@ def _release(value: str) -> str:
     if value == "latest":
         raise ValueError("a release is pinned: the same version, the same content, in every region")
     return value
+
+
+def check_release_name(value: str) -> None:
+    """Raise InvalidInputError if no release can have the name `value`."""
+    try:
+        if not _release(value):
+            raise ValueError("it is empty")
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{value!r} can't be the name of a release: {error}",
+            f"letters, digits and . _ -, a letter or digit first, at most {limits.RELEASE_MAX}: for example 1.0.0",
+        ) from None
 
 
 def _cidr(value: object) -> object:

@@ -1,0 +1,1 @@
+"""Brings a release to every site, or to none."""

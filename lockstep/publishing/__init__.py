@@ -1,0 +1,1 @@
+"""Puts the packages of a release into every region's bucket, and tells what is there."""
