@@ -45,7 +45,7 @@ def describe(contents: Sequence[Content]) -> tuple[list[Package], list[MetadataF
 
     Raises InvalidInputError with every package that can't be read, and with different ones of one name.
     """
-    with _createrepo() as (library, folder):
+    with createrepo() as (library, folder):
         loaded, problems = [], []
         for content in contents:
             if not content.file.is_package:
@@ -126,7 +126,7 @@ def _metadata(library: Any, packages: Sequence[Any]) -> list[MetadataFile]:
 
 
 @contextmanager
-def _createrepo() -> Iterator[tuple[Any, Path]]:
+def createrepo() -> Iterator[tuple[Any, Path]]:
     """createrepo_c and a folder to work in.
 
     The RPM library in it looks for its configuration when it is loaded, and complains on stderr where RPM isn't
