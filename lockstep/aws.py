@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
 
 from lockstep.errors import InvalidInputError, RegionUnreachableError
 
@@ -86,7 +86,7 @@ def account_id(clients: Callable[[str, str], Any], regions: Sequence[str]) -> st
     for region in regions:
         try:
             return str(clients("sts", region).get_caller_identity()["Account"])
-        except (HTTPClientError, NoCredentialsError) as error:
+        except (ConnectionError, HTTPClientError, NoCredentialsError) as error:
             last = error
     if isinstance(last, NoCredentialsError):
         raise InvalidInputError(

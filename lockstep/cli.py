@@ -55,6 +55,24 @@ COMMANDS = (
         "releases",
         "List the releases by region, and what is incomplete.",
     ),
+    CommandEntry(
+        "deploy",
+        "lockstep.commands.deploy",
+        "deploy",
+        "Bring a release to every site; if one site fails, every site returns to what it had.",
+    ),
+    CommandEntry(
+        "settle",
+        "lockstep.commands.settle",
+        "settle",
+        "Finish or undo what a deployment that was killed has left.",
+    ),
+    CommandEntry(
+        "status",
+        "lockstep.commands.status",
+        "status",
+        "Show what every site wants and runs; exit 10 if a site is degraded.",
+    ),
     CommandEntry("sandbox", "lockstep.commands.sandbox", "app", "The local stand-in for AWS."),
 )
 

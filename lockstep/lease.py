@@ -3,6 +3,10 @@
 Rule: a lease is taken from somebody only if that somebody can't be at work any more: its process was on this machine
 and is gone, or it hasn't renewed for longer than the lease lives, by S3's own clock. Buckets are taken in the same
 order by everybody, so that of two who begin together one gets all and the other none.
+
+S3 User Guide, "Add preconditions to S3 operations with conditional requests": If-None-Match: * succeeds where there is
+no object, or only a delete marker; If-Match where the current version has that ETag. An ETag is a digest of the
+content, so each renewal writes another one: who takes over what it has read can't take what was renewed meanwhile.
 """
 
 import getpass
@@ -10,37 +14,52 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from lockstep.config.naming import LEASES_PREFIX
-from lockstep.errors import InvalidInputError, LockstepError, RefusedError
-from lockstep.regions import as_error, classify
+from lockstep.errors import IncompleteError, InvalidInputError, RefusedError
+from lockstep.regions import as_error, classify, in_every_region
 
 KEY: Final = f"{LEASES_PREFIX}deployment"
 # Seconds. A holder that can't renew for this long is taken for dead; it renews four times in that time.
 TTL: Final = 60.0
 RENEW_SECONDS: Final = 15.0
 
+# How often somebody else may be faster, or be done, between looking and writing.
+_ATTEMPTS: Final = 3
+# S3 API Reference, PutObject and DeleteObject: the object isn't the one that was read, isn't there any more, or
+# somebody is writing it at this moment.
+_CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"})
+_ENDED_STATES: Final = ("Z", "X")
+
 Client = Callable[[str, str], Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
-    """Who holds a lease: a process on a host. `process_started` is the kernel's start time, empty where unknown."""
+class Holder(BaseModel):
+    """Who holds a lease: a process on a host. `since` is when it began, in UTC.
+
+    `machine` tells apart hosts of the same name, as containers often are; `process_started` tells apart processes that
+    got the same number. Both are Linux's own, and empty elsewhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     who: str
     host: str
-    pid: int
+    machine: str = ""
+    pid: PositiveInt
     process_started: str
     command: str
     since: str
@@ -50,10 +69,11 @@ class Holder:
         """This process, about to run `command`."""
         return cls(
             id=str(uuid.uuid4()),
-            who=getpass.getuser(),
+            who=_user(),
             host=socket.gethostname(),
+            machine=_machine(),
             pid=os.getpid(),
-            process_started=_process_started(os.getpid()),
+            process_started=_process(os.getpid())[1],
             command=command,
             since=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
@@ -61,28 +81,35 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether its process ran on this machine and doesn't any more."""
-        if self.host != socket.gethostname():
+        if (self.host, self.machine) != (socket.gethostname(), _machine()):
             return False
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:
+        except (PermissionError, OverflowError):
             return False
-        # The kernel may have given the number to another process since.
-        return _process_started(self.pid) != self.process_started
+        state, started = _process(self.pid)
+        # Killed, but not yet waited for by its parent; or the kernel has given the number to another process since.
+        return state in _ENDED_STATES or started != self.process_started
 
     def __str__(self) -> str:
         return f"`{self.command}` of {self.who}@{self.host} (pid {self.pid}, since {self.since})"
 
 
-class LeaseLostError(LockstepError):
-    """Somebody else has taken the lease while this process was at work."""
+class LeaseLostError(IncompleteError):
+    """The lease is somebody else's, or may be, while this process is at work.
+
+    It must change nothing more, not even to undo: whoever has the lease finds the record and settles.
+    """
 
 
 @dataclass(frozen=True)
 class Found:
-    """A lease as it stands in a bucket: who holds it, its ETag, and its age in seconds by S3's clock."""
+    """A lease as it stands in a bucket: who holds it, its ETag, and its age in seconds by S3's clock.
+
+    `holder` is None where what is written there can't be read: it is respected until it runs out.
+    """
 
     holder: Holder | None
     etag: str
@@ -94,16 +121,26 @@ class Found:
         return self.age > TTL or (self.holder is not None and self.holder.is_gone)
 
 
-class Lease:
-    """The lease of `holder` on `buckets`, given by region."""
+def _seconds_awake_or_not() -> float:
+    """A clock that goes on while the machine sleeps: Linux has one of its own for that, macOS no other."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
-    def __init__(self, client: Client, buckets: Mapping[str, str], holder: Holder) -> None:
-        self._client = client
-        self._buckets = dict(sorted(buckets.items()))
-        self._holder = holder
-        self._etags: dict[str, str] = {}
-        self._lost: str | None = None
-        self._guard = threading.Lock()
+
+class Lease:
+    """The lease of `holder` on `buckets`, given by region. `renew_seconds` is how often it is renewed."""
+
+    def __init__(
+        self,
+        client: Client,
+        buckets: Mapping[str, str],
+        holder: Holder,
+        *,
+        renew_seconds: float = RENEW_SECONDS,
+        clock: Callable[[], float] = _seconds_awake_or_not,
+    ) -> None:
+        holds = (_BucketLease(client, region, bucket, holder, clock) for region, bucket in sorted(buckets.items()))
+        self._holds = {each.region: each for each in holds}
+        self._renew_seconds = renew_seconds
 
     @contextmanager
     def hold(self) -> Iterator[Self]:
@@ -113,82 +150,156 @@ class Lease:
         can't be asked; nothing is held then.
         """
         ended = threading.Event()
-        renewing = threading.Thread(target=self._renew_until, args=(ended,), name="lease", daemon=True)
+        renewing: list[threading.Thread] = []
         try:
-            for region in self._buckets:
-                self._take(region)
-            renewing.start()
+            for each in self._holds.values():
+                each.take()
+                # A thread for each: one that waits for a lost region must not keep the others from renewing.
+                thread = threading.Thread(target=self._renew_until, args=(each, ended), name="lease", daemon=True)
+                thread.start()
+                renewing.append(thread)
             yield self
         finally:
             ended.set()
-            if renewing.is_alive():
-                renewing.join()
-            self._give_back()
+            for thread in renewing:
+                thread.join()
+            # Best effort: what can't be given back runs out by itself.
+            in_every_region(self._holds, lambda region: self._holds[region].give_back())
 
     def check(self) -> None:
-        """Raise LeaseLostError if the lease is somebody else's by now."""
-        if self._lost is not None:
-            raise LeaseLostError(self._lost, "see who is at work: `lockstep status`; then `lockstep settle`")
+        """Raise LeaseLostError if the lease is, or may be, somebody else's by now.
 
-    def _take(self, region: str) -> None:
+        A region that doesn't answer gives the lease to nobody who needs the others too, so that one that is renewed in
+        time is enough; but what has run out is renewed before it counts, as the region may answer again.
+        """
+        for each in self._holds.values():
+            if each.ran_out:
+                each.renew()
+        lost = next((each.lost for each in self._holds.values() if each.lost is not None), None)
+        if lost is None and self._holds and all(each.ran_out for each in self._holds.values()):
+            regions = ", ".join(self._holds)
+            lost = f"the lease in {regions} couldn't be renewed for {TTL:.0f} s and has run out"
+        if lost is not None:
+            raise LeaseLostError(
+                f"{lost}; what was begun is left as it is",
+                "see who is at work: `lockstep status`; then `lockstep settle`",
+            )
+
+    def _renew_until(self, each: "_BucketLease", ended: threading.Event) -> None:
+        while not ended.wait(self._renew_seconds):
+            each.renew()
+
+
+class _BucketLease:
+    """The lease in one bucket. `lost` says whose it is by now; None while nobody has taken it."""
+
+    def __init__(self, client: Client, region: str, bucket: str, holder: Holder, clock: Callable[[], float]) -> None:
+        self.region = region
+        self.lost: str | None = None
+        self._client = client
+        self._bucket = bucket
+        self._holder = holder
+        self._clock = clock
+        self._written = False
+        self._etag: str | None = None
+        self._renewed = 0.0
+        self._writes = 0
+        self._writing = threading.Lock()
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether it hasn't been renewed in time, so that anybody may have taken it."""
+        return self._clock() - self._renewed > TTL
+
+    def take(self) -> None:
+        """Take it. Raises RefusedError if somebody has it, and what `lockstep.regions` makes of AWS's errors."""
         try:
-            found = peek(self._client, self._buckets[region], region)
-            if found is None:
-                self._put(region, IfNoneMatch="*")
-            elif found.is_free:
-                self._put(region, IfMatch=found.etag)
-            else:
-                raise _held(region, found)
+            self._take()
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "NoSuchBucket":
+            if error.response["Error"]["Code"] == "NoSuchBucket":
                 raise InvalidInputError(
-                    f"there is no bucket {self._buckets[region]} in {region}: its site isn't up", "lockstep up"
+                    f"there is no bucket {self._bucket} in {self.region}: its site isn't up", "lockstep up"
                 ) from error
-            if code in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise _held(region, peek(self._client, self._buckets[region], region)) from error
-            raise as_error({region: classify(region, error)}) from error
+            raise as_error({self.region: classify(self.region, error)}) from error
         except BotoCoreError as error:
-            raise as_error({region: classify(region, error)}) from error
+            raise as_error({self.region: classify(self.region, error)}) from error
 
-    def _put(self, region: str, **condition: str) -> None:
-        answer = self._client("s3", region).put_object(
-            Bucket=self._buckets[region],
-            Key=KEY,
-            Body=json.dumps(asdict(self._holder)).encode(),
-            ContentType="application/json",
-            **condition,
-        )
-        self._etags[region] = answer["ETag"]
-
-    def _renew_until(self, ended: threading.Event) -> None:
-        while not ended.wait(RENEW_SECONDS):
-            for region in list(self._etags):
-                self._renew(region)
-
-    def _renew(self, region: str) -> None:
-        try:
-            self._put(region, IfMatch=self._etags[region])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"):
-                # Answered late, an earlier renewal may have taken effect all the same.
-                found = peek(self._client, self._buckets[region], region)
-                if found is not None and found.holder == self._holder:
-                    self._etags[region] = found.etag
-                    return
-                self._lost = f"the lease in {region} is {found.holder if found else 'nobody'}'s now"
-        except BotoCoreError:
-            # A region that can't be reached can't give the lease to anybody either.
-            return
-
-    def _give_back(self) -> None:
-        """Best effort: what can't be given back runs out by itself."""
-        for region, etag in self._etags.items():
+    def renew(self) -> None:
+        """Renew it, or find out that it is lost. What AWS refuses, or doesn't answer, shows by its running out."""
+        with self._writing:
+            if self.lost is not None or self._etag is None:
+                return
             try:
-                self._client("s3", region).delete_object(Bucket=self._buckets[region], Key=KEY, IfMatch=etag)
+                if not self._put(IfMatch=self._etag):
+                    self._see_whose_it_is()
             except (BotoCoreError, ClientError):
-                continue
-        self._etags.clear()
+                return
+
+    def give_back(self) -> None:
+        """Delete it if it is ours and lives. Raises what AWS refuses."""
+        with self._writing:
+            if not self._written or self.lost is not None or (self._etag is not None and self.ran_out):
+                return
+            if self._etag is not None and self._delete(self._etag):
+                return
+            # A write whose answer was lost may have taken effect.
+            found = peek(self._client, self._bucket, self.region)
+            if found is not None and found.holder == self._holder:
+                self._delete(found.etag)
+
+    def _take(self) -> None:
+        found = None
+        for _ in range(_ATTEMPTS):
+            found = peek(self._client, self._bucket, self.region)
+            if found is not None and found.holder == self._holder:
+                # Sent again by botocore, as the first answer was lost, the write met itself.
+                self._is_ours(found)
+                return
+            if found is not None and not found.is_free:
+                break
+            if self._put(IfNoneMatch="*") if found is None else self._put(IfMatch=found.etag):
+                return
+        raise _held(self.region, found)
+
+    def _put(self, **condition: str) -> bool:
+        """Write it; False if the condition doesn't hold."""
+        began = self._clock()
+        self._written = True
+        self._writes += 1
+        body = {**self._holder.model_dump(), "writes": self._writes}
+        try:
+            answer = self._client("s3", self.region).put_object(
+                Bucket=self._bucket,
+                Key=KEY,
+                Body=json.dumps(body).encode(),
+                ContentType="application/json",
+                **condition,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _CONDITION_FAILED:
+                return False
+            raise
+        self._etag, self._renewed = answer["ETag"], began
+        return True
+
+    def _delete(self, etag: str) -> bool:
+        try:
+            self._client("s3", self.region).delete_object(Bucket=self._bucket, Key=KEY, IfMatch=etag)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _CONDITION_FAILED:
+                return False
+            raise
+        return True
+
+    def _see_whose_it_is(self) -> None:
+        found = peek(self._client, self._bucket, self.region)
+        if found is not None and found.holder == self._holder:
+            self._is_ours(found)
+            return
+        self.lost = f"the lease in {self.region} is {found.holder or 'somebody unknown' if found else 'nobody'}'s now"
+
+    def _is_ours(self, found: Found) -> None:
+        self._etag, self._renewed = found.etag, self._clock() - found.age
 
 
 def peek(client: Client, bucket: str, region: str) -> Found | None:
@@ -205,25 +316,45 @@ def peek(client: Client, bucket: str, region: str) -> Found | None:
 
 
 def _holder(text: bytes) -> Holder | None:
-    """None for what isn't ours to read: it is respected until it runs out."""
     try:
-        return Holder(**json.loads(text))
-    except (TypeError, ValueError):
+        return Holder.model_validate_json(text)
+    except ValidationError:
         return None
 
 
 def _held(region: str, found: Found | None) -> RefusedError:
-    who = str(found.holder or "somebody unknown") if found else "somebody who has just finished"
-    left = max(0.0, TTL - found.age) if found else 0.0
+    if found is None or found.is_free:
+        return RefusedError(
+            f"others take and give back the lease in {region} all the time; nothing was changed", "run this again"
+        )
     return RefusedError(
-        f"another deployment is at work in {region}: {who}; nothing was changed",
-        f"wait for it; its lease runs out {left:.0f} s from now if it was killed. Then run this again",
+        f"another deployment is at work in {region}: {found.holder or 'somebody unknown'}; nothing was changed",
+        f"wait for it; its lease runs out {max(0.0, TTL - found.age):.0f} s from now if it was killed. Then run this "
+        "again",
     )
 
 
-def _process_started(pid: int) -> str:
-    """The start time of a process as Linux tells it (proc_pid_stat(5), field 22); empty elsewhere."""
+def _user() -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # Containers often run under a number that has no name.
+        return f"user {os.getuid()}"
+
+
+def _machine() -> str:
+    """The running kernel and the process numbers that count: random(4), "boot_id", and pid_namespaces(7)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - it points at no path
+    except OSError:
         return ""
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """State and start time of a process as Linux tells them (proc_pid_stat(5), fields 3 and 22); empty elsewhere."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return "", ""

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from lockstep import aws
 from lockstep.errors import (
@@ -23,13 +35,18 @@ from lockstep.errors import (
 
 Result = TypeVar("Result")
 
-# AWS General Reference, "Common errors", and each service's own; botocore retries these three times before.
+# AWS General Reference, "Common errors", and each service's own; botocore has tried three times by then.
 _THROTTLED: Final = frozenset(
     {
         "Throttling",
         "ThrottlingException",
         "ThrottledException",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
         "TooManyRequestsException",
         "PriorRequestNotComplete",
@@ -44,12 +61,31 @@ _DENIED: Final = frozenset(
         "ExpiredTokenException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidToken",
+        "MissingAuthenticationToken",
         "OptInRequired",
+        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnauthorizedOperation",
         "UnrecognizedClientException",
     }
 )
+
+
+# botocore has no common class for them: ConnectTimeoutError and EndpointConnectionError are of the first kind,
+# ReadTimeoutError and ConnectionClosedError of the second, and the third is an answer that ended too soon.
+_NO_ANSWER: Final = (ConnectionError, HTTPClientError, IncompleteReadError)
+# Raised before anything is sent: the login is missing, incomplete, or has run out.
+_NO_LOGIN: Final = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+_LOG_IN: Final = 'for the sandbox, run `eval "$(lockstep sandbox env)"`; for AWS, log in'
+_DO_IT: Final = "do what it says, then run this again"
 
 
 class FailureKind(StrEnum):
@@ -81,22 +117,24 @@ def classify(region: str, error: BotoCoreError | ClientError) -> RegionFailure:
     """What `error`, raised by a call in `region`, means."""
     if isinstance(error, ClientError):
         return _refusal(region, error)
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, _NO_LOGIN):
+        nothing = isinstance(error, NoCredentialsError)
+        said = "there are no AWS credentials in the environment" if nothing else f"no valid AWS credentials: {error}"
         return RegionFailure(
             region=region,
             kind=FailureKind.DENIED,
             code=type(error).__name__,
-            text=f"{region}: there are no AWS credentials in the environment",
-            remedy='for the sandbox, run `eval "$(lockstep sandbox env)"`; for AWS, log in',
+            text=f"{region}: {said}",
+            remedy=_LOG_IN,
         )
-    unreachable = isinstance(error, HTTPClientError)
+    unreachable = isinstance(error, _NO_ANSWER)
     call = f" ({named})" if (named := aws.call_of(error)) else ""
     return RegionFailure(
         region=region,
         kind=FailureKind.UNREACHABLE if unreachable else FailureKind.REFUSED,
         code=type(error).__name__,
         text=f"{region} doesn't answer{call}: {error}" if unreachable else f"{region}{call}: {error}",
-        remedy=f"see AWS Health for {region} (in the sandbox, `lockstep sandbox status`), then run this again",
+        remedy=_wait_for(region) if unreachable else _DO_IT,
     )
 
 
@@ -147,18 +185,22 @@ def raise_for(
         raise as_error(failures, left, settle=settle)
 
 
+def _wait_for(region: str) -> str:
+    return f"see AWS Health for {region} (in the sandbox, `lockstep sandbox status`), then run this again"
+
+
 def _refusal(region: str, error: ClientError) -> RegionFailure:
     answer: Any = error.response
     code, said = str(answer["Error"].get("Code", "")), str(answer["Error"].get("Message", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    kind, remedy = FailureKind.REFUSED, "do what it says, then run this again"
-    if code in _THROTTLED:
+    kind, remedy = FailureKind.REFUSED, _DO_IT
+    if code in _THROTTLED or status == 429:
         kind, remedy = FailureKind.THROTTLED, "wait a minute, then run this again"
     elif code in _DENIED or status == 401 or (status == 403 and code in ("403", "Forbidden")):
         kind, remedy = FailureKind.DENIED, "log in with a role that may do this, then run this again"
     elif status >= 500:
         kind = FailureKind.UNREACHABLE
-        remedy = f"see AWS Health for {region}, then run this again"
+        remedy = _wait_for(region)
     return RegionFailure(
         region=region,
         kind=kind,

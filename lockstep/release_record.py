@@ -17,13 +17,19 @@ Client = Callable[[str, str], Any]
 
 
 class ReleaseRecord(BaseModel):
-    """What is known of a release without looking into its bucket. `digest` is that of its manifest, hexadecimal;
-    `size` the bytes of everything. Equal in every region, but for `published_at`."""
+    """What is known of a release without looking into its bucket. Equal in every region, but for `published_at`.
+
+    `digest` is that of the manifest, whose key is `manifest`; `package_set` that of the files without their repository;
+    both hexadecimal. `size` is the bytes of everything. Later versions may add to it, within the 4 KB of a standard
+    parameter (Systems Manager User Guide, "Managing parameter tiers").
+    """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
     release: str
     digest: str
+    manifest: str
+    package_set: str
     files: int
     size: int
     published_at: str

@@ -7,15 +7,31 @@ it alone: a proxy for everything else (HTTP_PROXY) may well not reach them.
 import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from urllib3 import HTTPHeaderDict, PoolManager, ProxyManager, Retry, Timeout
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from lockstep.errors import InvalidInputError
 
 PROXY_VARIABLE: Final = "LOCKSTEP_HTTP_PROXY"
 RELEASE_HEADER: Final = "Lockstep-Release"
-"""The header in which an application's answers name the release; see the README, "What your application does"."""
+"""The header in which every answer of an application names its release."""
+
+# Requests at once. Enough that a site that is silent costs a few time-outs and not one for each request, and few
+# enough to be no load.
+_AT_ONCE: Final = 5
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,13 @@ class ProbeResult:
 
 
 class SiteProbe:
-    """Requests to `http://DOMAIN PATH`."""
+    """Requests to `http://DOMAIN PATH`. Raises InvalidInputError if `LOCKSTEP_HTTP_PROXY` isn't a proxy's URL."""
 
     def __init__(self, domain: str, path: str, *, environ: Mapping[str, str] = os.environ) -> None:
         self._url = f"http://{domain}{path}"
         self._proxy = environ.get(PROXY_VARIABLE)
+        if self._proxy:
+            _check_proxy(self._proxy)
 
     @property
     def url(self) -> str:
@@ -49,44 +67,74 @@ class SiteProbe:
         return self._url
 
     def check(self, times: int, timeout: float) -> ProbeResult:
-        """Ask `times` times, each on a connection of its own, `timeout` seconds at most for each step."""
-        answers: Counter[str] = Counter()
-        failures: Counter[str] = Counter()
-        pool = ProxyManager(self._proxy) if self._proxy else PoolManager()
-        with pool:
-            for _ in range(times):
-                release, reason = self._ask(pool, timeout)
-                if reason:
-                    failures[reason] += 1
-                else:
-                    answers[release] += 1
+        """Ask `times` times, each on a connection of its own, `timeout` seconds at most for each step of a request."""
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            outcomes = list(pool.map(lambda _: self._ask(timeout), range(times)))
+        answers = Counter(release for release, reason in outcomes if not reason)
+        failures = Counter(reason for _, reason in outcomes if reason)
         return ProbeResult(dict(answers), dict(failures))
 
-    def _ask(self, pool: PoolManager, timeout: float) -> tuple[str, str]:
+    def _ask(self, timeout: float) -> tuple[str, str]:
         """The release that answered, and why it wasn't a good answer; one of them empty."""
-        try:
-            answer = pool.request(
-                "GET",
-                self._url,
-                # A kept connection would ask the same balancer node, and behind a proxy the same instance, again.
-                headers={"Connection": "close"},
-                timeout=Timeout(connect=timeout, read=timeout),
-                retries=Retry(0, redirect=False, raise_on_status=False, raise_on_redirect=False),
-                redirect=False,
-            )
-        except HTTPError as error:
-            return "", _reason(error)
-        if not 200 <= answer.status < 400:
-            return "", f"HTTP {answer.status}{_said(answer.headers)}"
-        release = answer.headers.get(RELEASE_HEADER, "")
-        return release, "" if release else f"an answer without the header {RELEASE_HEADER}"
+        # A pool of its own: a connection that is kept asks the same node of the balancer again, and behind a proxy the
+        # same instance.
+        with ProxyManager(self._proxy) if self._proxy else PoolManager() as pool:
+            try:
+                answer = pool.request(
+                    "GET",
+                    self._url,
+                    headers={"Connection": "close"},
+                    timeout=Timeout(connect=timeout, read=timeout),
+                    retries=False,
+                    redirect=False,
+                )
+            except HTTPError as error:
+                return "", _reason(error, timeout)
+        return _judge(answer)
 
 
-def _said(headers: HTTPHeaderDict) -> str:
-    said = headers.get("X-Lockstep-Gateway-Error", "")
-    return f": {said}" if said else ""
+def _check_proxy(url: str) -> None:
+    try:
+        with ProxyManager(url) as manager:
+            if not manager.proxy or not manager.proxy.host:
+                raise LocationValueError("it names no host")
+    except LocationValueError as error:
+        raise InvalidInputError(
+            f"{PROXY_VARIABLE} is {url!r}, which isn't the URL of a proxy: {error}",
+            f"export {PROXY_VARIABLE}=http://HOST:PORT, or unset it",
+        ) from error
 
 
-def _reason(error: HTTPError) -> str:
-    cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    return type(cause).__name__
+def _judge(answer: BaseHTTPResponse) -> tuple[str, str]:
+    if not 200 <= answer.status < 400:
+        said = answer.headers.get("X-Lockstep-Gateway-Error", "")
+        return "", f"HTTP {answer.status}{f': {said}' if said else ''}"
+    release = answer.headers.get(RELEASE_HEADER, "")
+    if not release:
+        return "", f"an answer without the header {RELEASE_HEADER}, in which the application must send its version"
+    return release, ""
+
+
+def _reason(error: HTTPError, timeout: float) -> str:
+    """Why there was no answer, in the same words for every request, so that they can be counted."""
+    if isinstance(error, ProxyError):
+        cause = error.original_error
+        why = _reason(cause, timeout) if isinstance(cause, HTTPError) else _last_words(cause)
+        return f"the proxy of {PROXY_VARIABLE}: {why}"
+    if isinstance(error, NameResolutionError):
+        return "its name isn't known to DNS"
+    if isinstance(error, NewConnectionError):
+        return "the connection was refused" if "refused" in str(error) else f"no connection: {_last_words(error)}"
+    if isinstance(error, ConnectTimeoutError):
+        return f"no connection within {timeout:g} s"
+    if isinstance(error, ReadTimeoutError):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, ProtocolError):
+        return f"the connection broke off: {_last_words(error)}"
+    return f"{type(error).__name__}: {_last_words(error)}"
+
+
+def _last_words(error: Exception) -> str:
+    """The system's own text, on one line; what urllib3 puts before it has addresses of objects in it."""
+    cause = error.__cause__ or error.__context__ or (error.args[-1] if error.args else error)
+    return " ".join(str(getattr(cause, "strerror", None) or cause).split())

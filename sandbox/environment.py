@@ -26,6 +26,7 @@ SET = frozenset(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_EC2_METADATA_DISABLED",
+        "LOCKSTEP_HTTP_PROXY",
         "PULUMI_BACKEND_URL",
         "PULUMI_CONFIG_PASSPHRASE",
         "PULUMI_DEBUG_PROVIDERS",
@@ -64,6 +65,8 @@ def variables(state: SandboxState, environ: Mapping[str, str] = os.environ) -> d
         "AWS_ACCESS_KEY_ID": "sandbox",
         "AWS_SECRET_ACCESS_KEY": "sandbox",
         "AWS_EC2_METADATA_DISABLED": "true",
+        # How `lockstep` reaches the sites by their own names.
+        "LOCKSTEP_HTTP_PROXY": state.addresses["gateway"],
         "PULUMI_DEBUG_PROVIDERS": f"aws:{state.addresses['provider'].rpartition(':')[2]}",
         **state.pulumi,
         # boto3 and gRPC send even loopback addresses to a proxy if HTTP_PROXY is set; both spellings are read.

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Self
 
 import lockstep.errors
 from lockstep.errors import FailedUnchangedError, InvalidInputError, LockstepError, RegionUnreachableError
-from sandbox import leftovers, processes, state
+from sandbox import clock, leftovers, processes, state
 from sandbox.state import FORMAT, HomeLock, SandboxState
 from sandbox.supervisor import LOG_TAIL_LINES, describe, how_it_ended, log_tail
 
@@ -40,7 +40,7 @@ CLEAN_SECONDS = 30.0
 # What the sandbox's processes take over from the caller. All else stays out, so that a profile, a proxy or an endpoint
 # in a user's shell can't change what the sandbox does.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_MODULES = ("boto3", "flask", "grpc", "moto", "werkzeug")
+_MODULES = ("aiohttp", "boto3", "dnslib", "flask", "grpc", "moto", "rpmfile", "werkzeug")
 _BUFFER = 65536
 
 Report = Callable[[str], None]
@@ -61,6 +61,8 @@ class Ports:
     api: int = 0
     plain: int = 0
     provider: int = 0
+    dns: int = 0
+    gateway: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ PORT_OPTIONS = (
     PortOption("api", "api", "--port", "LOCKSTEP_SANDBOX_PORT"),
     PortOption("plain", "apiPlain", "--plain-port", "LOCKSTEP_SANDBOX_PLAIN_PORT"),
     PortOption("provider", "provider", "--provider-port", "LOCKSTEP_SANDBOX_PROVIDER_PORT"),
+    PortOption("dns", "dns", "--dns-port", "LOCKSTEP_SANDBOX_DNS_PORT"),
+    PortOption("gateway", "gateway", "--gateway-port", "LOCKSTEP_SANDBOX_GATEWAY_PORT"),
 )
 
 
@@ -116,6 +120,7 @@ class Status:
             "addresses": dict(record.addresses) if record else {},
             "zone": record.zone if record else None,
             "stacks": list(record.stacks) if record else [],
+            "speed": record.speed if record else None,
             "uptimeSeconds": round(self.uptime_seconds, 1),
             "residentBytes": self.resident_bytes,
             "processes": [
@@ -128,11 +133,12 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the sandbox needs to know of a project: its folder, the hosted zone and the stacks to make."""
+    """What the sandbox needs to know: the project's folder, the zone and the stacks to make, and how fast it runs."""
 
     root: Path
     zone: str
     stacks: tuple[str, ...]
+    speed: float = clock.DEFAULT
 
 
 def up(project: Project, home: Path, ports: Ports, report: Report) -> SandboxState:
@@ -239,7 +245,7 @@ class _Start:
         self._home = home
         self._report = report
         self._stacks: list[_StackInit] = []
-        self._supervisor = _SupervisorClient(project.root, home)
+        self._supervisor = _SupervisorClient(project, home)
 
     def __enter__(self) -> Self:
         return self
@@ -274,9 +280,16 @@ class _Start:
         self._report(f"AWS API on {addresses['api']}, as plain HTTP on {addresses['apiPlain']}")
         self._report(f"hosted zone {self._project.zone}")
         self._supervisor.send("start", name="provider", command=_provider_command(addresses["api"], ports))
-        answer = self._supervisor.receive("started", timeout=START_SECONDS)
-        addresses["provider"] = f"{HOST}:{_provider_port(answer['line'])}"
+        self._supervisor.send("start", name="dns", command=_dns_command(addresses["api"], ports))
+        for _ in range(2):
+            answer = self._supervisor.receive("started", timeout=START_SECONDS)
+            addresses[answer["name"]] = f"{HOST}:{_port(answer)}"
         self._report(f"Pulumi provider `aws` on {addresses['provider']}")
+        self._report(f"name server on {addresses['dns']}, UDP and TCP")
+        self._supervisor.send("start", name="gateway", command=_gateway_command(addresses["dns"], ports))
+        answer = self._supervisor.receive("started", timeout=START_SECONDS)
+        addresses["gateway"] = f"http://{HOST}:{_port(answer)}"
+        self._report(f"HTTP proxy to the sites' names on {addresses['gateway']}")
         for running in self._stacks:
             running.finish()
         self._report(f"stacks {', '.join(self._project.stacks)}")
@@ -292,21 +305,22 @@ class _Start:
             "addresses": dict(addresses),
             "zone": self._project.zone,
             "stacks": list(self._project.stacks),
+            "speed": self._project.speed,
         }
 
 
 class _SupervisorClient:
     """The supervisor's process and the line to it, as `up` sees them."""
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(self, project: Project, home: Path) -> None:
         self._home = home
         self._pending = b""
         self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sandbox.supervisor", str(home), "--control", str(theirs.fileno())],
-                cwd=root,
-                env=_member_environment(home, processes.SUPERVISOR),
+                cwd=project.root,
+                env={**_member_environment(home, processes.SUPERVISOR), clock.VARIABLE: f"{project.speed:g}"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,  # Until it has a log.
@@ -423,6 +437,11 @@ def _confirm_running(record: SandboxState, project: Project, ports: Ports, repor
             f"the sandbox in {record.home} belongs to the project in {record.project}, not to {project.root}",
             f"set {state.HOME_VARIABLE} to another folder, or `lockstep sandbox down` first",
         )
+    if project.speed != record.speed:
+        raise InvalidInputError(
+            f"the sandbox is up at speed {record.speed:g}, and --speed asks for {project.speed:g}",
+            f"`lockstep sandbox down` first, or leave out --speed (and {clock.VARIABLE})",
+        )
     for option in PORT_OPTIONS:
         wanted = getattr(ports, option.field)
         address = record.addresses[option.address]
@@ -503,10 +522,18 @@ def _api_addresses(line: str) -> dict[str, str]:
         _fail(f"its API printed {line!r} where its addresses were due")
 
 
-def _provider_port(line: str) -> int:
-    if not line.strip().isdecimal():
-        _fail(f"its provider printed {line!r} where its port was due")
-    return int(line)
+def _dns_command(endpoint: str, ports: Ports) -> list[str]:
+    return [sys.executable, "-m", "sandbox.dns", "--endpoint", endpoint, "--port", str(ports.dns)]
+
+
+def _gateway_command(name_server: str, ports: Ports) -> list[str]:
+    return [sys.executable, "-m", "sandbox.gateway", "--dns", name_server, "--port", str(ports.gateway)]
+
+
+def _port(answer: Mapping[str, Any]) -> int:
+    if not answer["line"].strip().isdecimal():
+        _fail(f"its {answer['name']} printed {answer['line']!r} where its port was due")
+    return int(answer["line"])
 
 
 def _last_words(record: SandboxState, members: tuple[ProcessStatus, ...]) -> str:

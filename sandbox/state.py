@@ -17,7 +17,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from lockstep.errors import IncompleteError, InvalidInputError
-from sandbox import processes
+from sandbox import clock, processes
 from sandbox.processes import ProcessId
 
 HOME_VARIABLE = "LOCKSTEP_SANDBOX_HOME"
@@ -40,7 +40,8 @@ class SandboxState:
     """Contents of `sandbox.json`.
 
     `started_at` is in seconds since the epoch. `addresses` has `api` and `apiPlain` (URLs) and `provider` (HOST:PORT).
-    `ended` says what brought the sandbox down by itself; None while nothing did.
+    `speed` is how many times faster its timers run. `ended` says what brought the sandbox down by itself; None while
+    nothing did.
     """
 
     home: Path
@@ -51,6 +52,7 @@ class SandboxState:
     zone: str
     stacks: tuple[str, ...]
     boot_id: str
+    speed: float = clock.DEFAULT
     ended: str | None = None
 
     @property
@@ -90,6 +92,7 @@ class SandboxState:
             ],
             "zone": self.zone,
             "stacks": list(self.stacks),
+            "speed": self.speed,
             "ended": self.ended,
         }
 
@@ -110,6 +113,7 @@ class SandboxState:
             zone=str(data["zone"]),
             stacks=tuple(data["stacks"]),
             boot_id=str(data["bootId"]),
+            speed=float(data["speed"]),
             ended=data["ended"],
         )
 

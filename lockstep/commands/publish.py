@@ -18,36 +18,46 @@ def publish(
     """Upload a release to every region's bucket, and record it once every region has all of it."""
     from lockstep import aws, config, console, project
     from lockstep.config.models import check_release_name
-    from lockstep.publishing import package_set
-    from lockstep.publishing.progress import BytesProgress
-    from lockstep.publishing.publish import Publisher
+    from lockstep.publishing import package_set, repodata
+    from lockstep.publishing.existing import look
+    from lockstep.publishing.progress import bytes_progress
+    from lockstep.publishing.publish import Publisher, check_packages, warnings
     from lockstep.publishing.regions import open_buckets
 
     check_release_name(version)
     settings = config.load(project.find_root(), project.GLOBAL_STACK)
     files = package_set.find(folder)
-    total = sum(file.size for file in files)
-    publisher = Publisher(aws.client, settings.application, version, open_buckets(aws.client, settings))
-    existing = publisher.look()
-    for region in publisher.buckets:
-        have = "has a record of it" if existing.records[region] else "doesn't have it yet"
-        console.progress(f"{region}: {len(files)} files, {total:,} bytes to bring to {version}; the region {have}")
-    if not all(existing.records.values()):
-        console.confirm(f"Publish release {version} in {len(publisher.buckets)} regions?", yes=yes)
-    with BytesProgress(publisher.buckets, total) as progress:
-        publisher.on_bytes = progress.add
-        published = publisher.publish(files, existing)
-    for warning in published.warnings:
+    packages = repodata.open_packages(files)
+    check_packages(settings.application, packages)
+    buckets = open_buckets(aws.client, settings)
+    existing = look(aws.client, buckets, settings.application, version)
+    for line in existing.plan(files):
+        console.progress(line)
+    for warning in warnings(version, packages):
         console.warning(warning)
+    if not existing.is_complete:
+        console.confirm(f"Publish release {version} in {len(buckets)} regions?", yes=yes)
+    with bytes_progress(buckets, sum(file.size for file in files)) as on_bytes:
+        publisher = Publisher(
+            client=aws.client,
+            application=settings.application,
+            release=version,
+            buckets=buckets,
+            existing=existing,
+            packages=packages,
+            on_bytes=on_bytes,
+            say=console.warning,
+        )
+        published = publisher.publish(files)
     if as_json:
         console.data_json(published.as_json())
-        return
-    console.table(
-        ["region", "uploaded", "present", "bytes", "record"],
-        [
-            [region, f"{each.uploaded}", f"{each.present}", f"{each.sent_bytes}", each.as_json()["record"]]
-            for region, each in published.regions.items()
-        ],
-    )
+    else:
+        console.table(
+            ["region", "uploaded", "present", "bytes", "record"],
+            [
+                [region, f"{each.uploaded}", f"{each.present}", f"{each.sent_bytes}", each.as_json()["record"]]
+                for region, each in published.regions.items()
+            ],
+        )
     what = "was published already, and is complete" if published.unchanged else "is published"
     console.progress(f"release {version} {what}: digest {published.manifest.digest[:16]}; `lockstep deploy {version}`")

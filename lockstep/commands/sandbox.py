@@ -48,6 +48,20 @@ def up(
     provider_port: Annotated[
         int, _port("--provider-port", "LOCKSTEP_SANDBOX_PROVIDER_PORT", "the Pulumi provider")
     ] = 0,
+    dns_port: Annotated[int, _port("--dns-port", "LOCKSTEP_SANDBOX_DNS_PORT", "the name server")] = 0,
+    gateway_port: Annotated[
+        int, _port("--gateway-port", "LOCKSTEP_SANDBOX_GATEWAY_PORT", "the proxy to the sites' names")
+    ] = 0,
+    speed: Annotated[
+        float,
+        typer.Option(
+            "--speed",
+            envvar="LOCKSTEP_SANDBOX_SPEED",
+            min=1,
+            max=60,
+            help="How many times faster the sandbox's timers run: health checks, time-outs, delays. 1 is honest.",
+        ),
+    ] = 1,
     json: JsonOption = False,
 ) -> None:
     """Start the sandbox, with its hosted zone and stacks; nothing to do if it is up.
@@ -59,9 +73,9 @@ def up(
 
     root = project.find_root()
     lifecycle = _import(root, "sandbox.lifecycle")
-    ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port)
+    ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port, dns=dns_port, gateway=gateway_port)
     settings = config.load(root, project.GLOBAL_STACK)
-    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks)
+    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks, speed=speed)
     lifecycle.up(found, _home(root), ports, console.progress)
     _show(lifecycle.status(_home(root)), json)
     if not json:

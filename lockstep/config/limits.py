@@ -40,3 +40,8 @@ BUCKET_NAME_MAX: Final = 63
 # Systems Manager API Reference, PutParameter, "Name": letters, digits and . - _ in each part of a path, and a version
 # is such a part. Its length also has to leave room in a bucket's key (1,024 bytes).
 RELEASE_MAX: Final = 64
+
+# EC2 Auto Scaling API Reference, RefreshPreferences, "CheckpointDelay" and "BakeTime": up to 172,800 seconds. Less than
+# two rounds of the balancer's checks shows nothing.
+BAKE_SECONDS_MIN: Final = 20
+BAKE_SECONDS_MAX: Final = 172_800

@@ -298,6 +298,11 @@ class Fleet(Section):
     instances: Annotated[Whole, Field(ge=1, le=limits.INSTANCES_MAX)] = Field(
         description=f"a whole number from 1 to {limits.INSTANCES_MAX}", examples=[2]
     )
+    bake_seconds: Annotated[Whole, Field(ge=limits.BAKE_SECONDS_MIN, le=limits.BAKE_SECONDS_MAX)] = Field(
+        default=60,
+        description=f"a whole number of seconds from {limits.BAKE_SECONDS_MIN} to {limits.BAKE_SECONDS_MAX}",
+        examples=[60],
+    )
     zones: Annotated[Whole, Field(ge=limits.ZONES_MIN, le=ZONES_MAX)] = Field(
         description=f"a whole number of Availability Zones from {limits.ZONES_MIN} to {ZONES_MAX}", examples=[2]
     )
@@ -363,6 +368,11 @@ class Config(Section):
     def peer_of(self, site: Site) -> Site:
         """The next site in the list, and the first one for the last."""
         return self.sites[(self.sites.index(site) + 1) % len(self.sites)]
+
+    @property
+    def bake_seconds(self) -> int:
+        """How long the first instance of a new release is watched, in the site where it is tried."""
+        return max(site.fleet.bake_seconds for site in self.sites)
 
     @property
     def region(self) -> str:

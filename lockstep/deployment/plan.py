@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockstep.deployment_record import DeploymentRecord, InProgress
+from lockstep.deployment_record import DeploymentRecord, Fate, InProgress
+from lockstep.errors import RefusedError, UsageError
 from lockstep.fleet import FleetFacts
 
 
@@ -77,8 +78,40 @@ def plan_deployment(
     )
 
 
+def refuse_stale(wanted: str | None, configured: str | None, record: DeploymentRecord | None) -> str:
+    """The release to deploy: the one that was asked for, else the one in config.
+
+    Raises UsageError if there is neither, and RefusedError if config's is behind the record: nobody has said that it
+    is meant, and the checkout may be a day old.
+    """
+    if wanted is not None:
+        return wanted
+    if configured is None:
+        raise UsageError("Pulumi.yaml wants no release yet: say which", "lockstep deploy VERSION")
+    if record is None or configured == record.settled:
+        return configured
+    fate = record.fate_of(configured)
+    if fate is not None and fate.fate is Fate.REFUSED:
+        raise RefusedError(
+            f"release {configured}, which Pulumi.yaml wants, was rolled back at {fate.at} ({fate.reason}); nothing was "
+            "changed",
+            f"`lockstep deploy {configured}` tries it again",
+        )
+    if record.supersedes(configured):
+        raise RefusedError(
+            f"Pulumi.yaml wants release {configured}, and {record.settled}, which is newer, is settled: this checkout "
+            "may be out of date; nothing was changed",
+            f"`git pull`; or `lockstep deploy {configured}` if going back is what you want",
+        )
+    return configured
+
+
 def _start(facts: FleetFacts, recorded: str | None) -> SiteStart:
-    """A site that runs several releases, because a roll was broken off, returns to the recorded one."""
+    """A site that runs several releases, because a roll was broken off, returns to the recorded one.
+
+    The version is that of the instances with the release: the group's may have been changed by hand.
+    """
     running = facts.releases
     release = next(iter(running)) if len(running) == 1 else recorded
-    return SiteStart(release=release, version=facts.version, desired=facts.desired)
+    versions = [each.version for each in facts.serving if each.release == release]
+    return SiteStart(release=release, version=max(versions, default=facts.version), desired=facts.desired)

@@ -80,12 +80,15 @@ def canary_percentage(instances: int) -> int:
 class Watch:
     """What has been seen of one site's roll to `release`, from poll to poll; `version` is the launch template's.
 
+    `known` instances were there before it began: they may go, whatever they run.
+
     Judging is pure: `note` takes the facts of one poll and raises RollFailedError when they mean that it failed.
     """
 
     site: str
     release: str
     version: int
+    known: frozenset[str] = frozenset()
     seen: dict[str, Instance] = field(default_factory=dict)
 
     def note(self, facts: FleetFacts, failed_launches: list[str]) -> None:
@@ -99,7 +102,8 @@ class Watch:
                     f"instance {instance_id} of {self.release} was replaced as unhealthy; it was last {_last(last)}",
                 )
         for instance in facts.instances:
-            if instance.version == self.version and not instance.lifecycle.startswith("Terminat"):
+            is_new = instance.version == self.version and instance.id not in self.known
+            if is_new and not instance.lifecycle.startswith("Terminat"):
                 self.seen[instance.id] = instance
         if len(failed_launches) >= LAUNCHES_FAILED_MAX:
             raise RollFailedError(self.site, f"instances can't be launched: {failed_launches[0]}")
@@ -155,6 +159,7 @@ class SiteRoll:
 
     def start(self, facts: FleetFacts, *, bake: int | None = None, forward: bool = True) -> None:
         """Start the refresh; `bake` and `forward` as in `preferences`."""
+        self._watch.known = frozenset(instance.id for instance in facts.instances)
         how = preferences(facts.desired, bake=bake, forward=forward)
         self._refresh_id = self._fleet.start_refresh(facts, self._watch.version, how)
 

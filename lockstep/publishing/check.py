@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstep import release_record
+from lockstep.errors import InvalidInputError
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.manifest import MANIFEST, Manifest, release_key
 from lockstep.regions import in_every_region, raise_for
@@ -56,7 +57,10 @@ def _problems(bucket: ReleaseBucket, record: ReleaseRecord) -> list[str]:
     content = bucket.read(key)
     if content is None:
         return [f"{bucket.region}: s3://{bucket.name}/{key} is missing"]
-    manifest = Manifest.parse(content, f"{bucket.region}: s3://{bucket.name}/{key}")
+    try:
+        manifest = Manifest.parse(content, f"{bucket.region}: s3://{bucket.name}/{key}")
+    except InvalidInputError as error:
+        return [error.message]
     if manifest.digest != record.digest:
         return [f"{bucket.region}: s3://{bucket.name}/{key} isn't the manifest that the record names"]
     return bucket.problems_of(manifest.entries)

@@ -8,6 +8,7 @@ from typing import Any
 from lockstep import release_record
 from lockstep.config.naming import PACKAGES_PREFIX, RELEASES_PREFIX
 from lockstep.deployment_record import compare_versions
+from lockstep.errors import InvalidInputError
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.manifest import MANIFEST, Manifest, release_key
 from lockstep.regions import in_every_region, raise_for
@@ -108,7 +109,10 @@ def _problems(region: str, name: str, here: _Region, everywhere: Mapping[str, _R
         problems.append(f"{region} has no record of release {name}: publish it again to complete it")
     if content is None:
         return [*problems, f"{region} has no {release_key(name, MANIFEST)}"]
-    manifest = Manifest.parse(content, f"{region}: {release_key(name, MANIFEST)}")
+    try:
+        manifest = Manifest.parse(content, f"{region}: {release_key(name, MANIFEST)}")
+    except InvalidInputError as error:
+        return [*problems, error.message.replace(f"{region}: ", f"{region} has ", 1)]
     if record is not None and record.digest != manifest.digest:
         problems.append(f"{region} has a manifest of release {name} that isn't the recorded one")
     others = {each.records[name].digest for each in everywhere.values() if name in each.records}

@@ -3,6 +3,7 @@
 The digest of a release is that of its manifest: two releases with the same digest have the same content.
 """
 
+import base64
 import hashlib
 from typing import Final, Self
 
@@ -11,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from lockstep.config.naming import PACKAGES_PREFIX, RELEASES_PREFIX
 from lockstep.errors import InvalidInputError
+from lockstep.publishing.package_set import Content
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
@@ -58,6 +60,12 @@ class Manifest(_Part):
         return self.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
     @property
+    def package_set(self) -> str:
+        """SHA-256 of the files' paths and digests, hexadecimal: the same whatever tool made the repository of them."""
+        lines = "".join(f"{entry.sha256}  {entry.path}\n" for entry in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the stored manifest, hexadecimal."""
         return hashlib.sha256(self.content()).hexdigest()
@@ -82,3 +90,26 @@ def package_key(sha256: str, name: str) -> str:
 def release_key(release: str, path: str) -> str:
     """Where a release's own object is."""
     return f"{RELEASES_PREFIX}{release}/{path}"
+
+
+def entry_of_file(content: Content) -> Entry:
+    """A file of the release, which is stored once per region however many releases have it."""
+    return Entry(
+        path=content.file.path,
+        key=package_key(content.sha256, content.file.name),
+        size=content.file.size,
+        sha256=content.sha256,
+        checksum=content.checksum,
+    )
+
+
+def entry_of_bytes(release: str, path: str, content: bytes) -> Entry:
+    """An object of the release's own."""
+    digest = hashlib.sha256(content)
+    return Entry(
+        path=path,
+        key=release_key(release, path),
+        size=len(content),
+        sha256=digest.hexdigest(),
+        checksum=base64.b64encode(digest.digest()).decode(),
+    )

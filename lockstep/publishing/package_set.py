@@ -5,12 +5,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from lockstep.errors import InvalidInputError
-from lockstep.publishing.rpm_header import NotAnRpmError, RpmHeader, read_header
+from lockstep.publishing.rpm_header import CutOffError, NotAnRpmError, PayloadCheck, RpmHeader, read_header
 
 # Up to this size a file is kept in memory between being hashed and sent; above, it is sent in parts and read again.
 IN_MEMORY_MAX: Final = 64 * 1024 * 1024
@@ -18,11 +18,18 @@ IN_MEMORY_MAX: Final = 64 * 1024 * 1024
 PART_SIZE: Final = 16 * 1024 * 1024
 PARTS_MAX: Final = 10_000
 FILE_MAX: Final = PART_SIZE * PARTS_MAX
+# S3 User Guide, "Object key naming": 1,024 bytes, of which prefix and digest take some.
+PATH_MAX: Final = 512
+# Most headers are smaller; a longer one is read in a second go.
+_HEADER_GUESS: Final = 16 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFile:
-    """A file of the release: where it is, its path below the folder, and what it was when it was found."""
+    """A file of the release: where it is, its path below the folder, and what it was when it was found.
+
+    `size` is in bytes, `modified` in nanoseconds.
+    """
 
     source: Path
     path: str
@@ -47,18 +54,20 @@ class LocalFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A file that was read: its digests, its header if it is an RPM, and its bytes unless it is large.
+    """A file that was read: its digests, and its bytes unless it is large.
 
-    `checksum` is S3's ChecksumSHA256; `parts` are those of the parts of a large file.
+    `sha256` is hexadecimal, `checksum` S3's ChecksumSHA256, `parts` the SHA-256 of each part of a large file.
     """
 
     file: LocalFile
     sha256: str
     checksum: str
-    header: bytes = field(repr=False, default=b"")
     data: bytes | None = field(repr=False, default=None)
     parts: tuple[bytes, ...] = field(repr=False, default=())
-    scriptlets: tuple[str, ...] = ()
+
+    def without_data(self) -> "Content":
+        """The same without its bytes, which are to be held no longer than they are sent."""
+        return replace(self, data=None)
 
 
 def find(folder: Path) -> list[LocalFile]:
@@ -70,27 +79,13 @@ def find(folder: Path) -> list[LocalFile]:
     root = folder.resolve()
     problems: list[str] = []
     found = []
-    for path in _walk(root, problems):
-        relative = path.relative_to(root).as_posix()
-        target = path.resolve()
-        if not target.is_relative_to(root):
-            problems.append(f"{relative} is a link to {target}, outside of the folder")
-            continue
+    for relative in _walk(root, problems):
         try:
-            facts = target.stat()
+            found.append(_local_file(root, relative))
+        except _UnfitError as error:
+            problems.append(f"{relative!a} {error}" if not relative.isprintable() else f"{relative} {error}")
         except OSError as error:
             problems.append(f"{relative} can't be read: {error.strerror}")
-            continue
-        if not stat.S_ISREG(facts.st_mode):
-            problems.append(f"{relative} isn't a file")
-        elif not os.access(target, os.R_OK):
-            problems.append(f"{relative} can't be read: permission denied")
-        elif facts.st_size > FILE_MAX:
-            problems.append(f"{relative} has {facts.st_size} bytes, and at most {FILE_MAX} can be sent")
-        elif not relative.isprintable() or len(relative.encode()) > 512:
-            problems.append(f"{relative!r} can't be the name of an object: unprintable, or longer than 512 bytes")
-        else:
-            found.append(LocalFile(source=target, path=relative, size=facts.st_size, modified=facts.st_mtime_ns))
     if not found and not problems:
         problems.append(f"{folder} is empty")
     raise_problems(problems)
@@ -103,77 +98,130 @@ def raise_problems(problems: Sequence[str]) -> None:
         raise InvalidInputError("nothing was published:\n" + "\n".join(problems), "correct that, then run this again")
 
 
-def read(file: LocalFile) -> Content:
-    """Read and hash `file`, and check an RPM's payload. Raises InvalidInputError if it is damaged or has changed."""
+def read_beginning(file: LocalFile) -> tuple[RpmHeader, bytes]:
+    """The header of an RPM, and the file up to the end of it. Raises NotAnRpmError, and OSError."""
+    with file.source.open("rb", buffering=0) as source:
+        wanted = _HEADER_GUESS
+        while True:
+            source.seek(0)
+            beginning = source.read(min(wanted, file.size))
+            try:
+                header = read_header(beginning)
+            except CutOffError:
+                if len(beginning) >= file.size:
+                    raise
+                wanted *= 16
+                continue
+            header.check_header(memoryview(beginning), file.size)
+            return header, beginning[: header.payload_start]
+
+
+def read(file: LocalFile, header: RpmHeader | None) -> Content:
+    """Read and hash `file`, and check the payload of an RPM, which is the one with a `header`.
+
+    Raises InvalidInputError if it is damaged, has changed since it was found, or can't be read.
+    """
     try:
-        content = _read_large(file) if file.is_large else _read_small(file)
-        now = file.source.stat()
+        content = _read_large(file, header) if file.is_large else _read_small(file, header)
+        check_unchanged(file)
     except NotAnRpmError as error:
+        check_unchanged(file)
         raise InvalidInputError(f"{file.path} isn't a whole RPM: {error}", "build or copy it anew") from error
     except OSError as error:
         raise InvalidInputError(f"{file.path} can't be read: {error.strerror}", "then run this again") from error
-    if (now.st_size, now.st_mtime_ns) != (file.size, file.modified):
-        raise InvalidInputError(f"{file.path} was changed while it was read", "wait until it is complete")
     return content
+
+
+def check_unchanged(file: LocalFile) -> None:
+    """Raise InvalidInputError if `file` isn't what it was when it was found."""
+    now = file.source.stat()
+    if (now.st_size, now.st_mtime_ns) != (file.size, file.modified):
+        raise _changed(file)
 
 
 def parts_of(file: LocalFile) -> Iterator[bytes]:
     """The parts of a large file, one at a time."""
     with file.source.open("rb", buffering=0) as source:
         while part := source.read(PART_SIZE):
+            # A read of a regular file returns less only at its end, or when a signal came.
+            while len(part) < PART_SIZE and (rest := source.read(PART_SIZE - len(part))):
+                part += rest
             yield part
 
 
-def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
+def _changed(file: LocalFile) -> InvalidInputError:
+    return InvalidInputError(
+        f"{file.path} was changed while it was read", "wait until it is complete, then run this again"
+    )
+
+
+class _UnfitError(Exception):
+    """Why something in the folder can't be published."""
+
+
+def _walk(root: Path, problems: list[str]) -> Iterator[str]:
+    """The path below `root` of everything but folders.
+
+    A link to a folder is one of them: nobody follows it, and it mustn't be left out in silence.
+    """
+
     def note(error: OSError) -> None:
         problems.append(f"{error.filename} can't be read: {error.strerror}")
 
-    for parent, _, names in os.walk(folder, onerror=note):
-        for name in names:
-            yield Path(parent) / name
+    for parent, folders, names in os.walk(root, onerror=note):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        # Strings: with many thousands of files, paths take longer than reading the folders.
+        below = parent[len(str(root)) :].lstrip("/")
+        for name in (*links, *names):
+            yield f"{below}/{name}" if below else name
 
 
-def _read_small(file: LocalFile) -> Content:
+def _local_file(root: Path, relative: str) -> LocalFile:
+    path = root / relative
+    facts, target = path.lstat(), path
+    if stat.S_ISLNK(facts.st_mode):
+        target = path.resolve()
+        if not target.is_relative_to(root):
+            raise _UnfitError(f"is a link to {target}, outside of the folder")
+        facts = target.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            raise _UnfitError("is a link to a folder: put the files themselves there")
+    if not stat.S_ISREG(facts.st_mode):
+        raise _UnfitError("isn't a file")
+    if not os.access(target, os.R_OK):
+        raise _UnfitError("can't be read: permission denied")
+    if facts.st_size > FILE_MAX:
+        raise _UnfitError(f"has {facts.st_size} bytes, and at most {FILE_MAX} can be sent")
+    if not relative.isprintable() or len(os.fsencode(relative)) > PATH_MAX:
+        raise _UnfitError(f"can't be the name of an object: it is unprintable, or longer than {PATH_MAX} bytes")
+    return LocalFile(source=target, path=relative, size=facts.st_size, modified=facts.st_mtime_ns)
+
+
+def _read_small(file: LocalFile, header: RpmHeader | None) -> Content:
     with file.source.open("rb", buffering=0) as source:
         data = source.read(file.size + 1)
+    if len(data) != file.size:
+        raise _changed(file)
     digest = hashlib.sha256(data)
-    header = _header(memoryview(data)) if file.is_package else None
     if header is not None:
         header.check_payload(memoryview(data))
     return Content(
         file=file,
         sha256=digest.hexdigest(),
         checksum=base64.b64encode(digest.digest()).decode(),
-        header=data[: header.payload_start] if header else b"",
         data=data,
-        scriptlets=header.scriptlets if header else (),
     )
 
 
-def _read_large(file: LocalFile) -> Content:
-    whole, payload = hashlib.sha256(), hashlib.sha256()
-    parts, header, beginning, done = [], None, b"", 0
+def _read_large(file: LocalFile, header: RpmHeader | None) -> Content:
+    whole, parts = hashlib.sha256(), []
+    payload = PayloadCheck(header) if header else None
     for part in parts_of(file):
         whole.update(part)
         parts.append(hashlib.sha256(part).digest())
-        if file.is_package and done == 0:
-            header = _header(memoryview(part))
-            beginning = part[: header.payload_start]
-        if header is not None:
-            payload.update(memoryview(part)[max(0, header.payload_start - done) :])
-        done += len(part)
-    if header is not None and header.payload_sha256 not in (None, payload.hexdigest()):
-        raise NotAnRpmError(f"its payload has sha256 {payload.hexdigest()[:16]}…, not what its header says")
+        if payload is not None:
+            payload.update(memoryview(part))
+    if payload is not None:
+        payload.finish()
     composite = base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
-    return Content(
-        file=file,
-        sha256=whole.hexdigest(),
-        checksum=f"{composite}-{len(parts)}",
-        header=beginning,
-        parts=tuple(parts),
-        scriptlets=header.scriptlets if header else (),
-    )
-
-
-def _header(content: memoryview) -> RpmHeader:
-    return read_header(content)
+    return Content(file=file, sha256=whole.hexdigest(), checksum=f"{composite}-{len(parts)}", parts=tuple(parts))

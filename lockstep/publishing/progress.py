@@ -1,41 +1,37 @@
 """Shows how many bytes have arrived in each region: bars at a terminal, nothing elsewhere."""
 
+import sys
 import threading
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
-class BytesProgress:
-    """One bar for each region, on stderr. `add` may be called from any thread."""
+@contextmanager
+def bytes_progress(regions: Iterable[str], total: int) -> Iterator[Callable[[str, int], None]]:
+    """One bar of `total` bytes for each region, on stderr; yields what is told of bytes, from any thread.
 
-    def __init__(self, regions: Iterable[str], total: int) -> None:
-        terminal = Console(stderr=True)
-        self._bars = Progress(
-            TextColumn("{task.description:<16}"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=terminal,
-            disable=not terminal.is_terminal,
-        )
-        self._lock = threading.Lock()
-        self._tasks = {region: self._bars.add_task(region, total=total) for region in regions}
+    rich is imported only where there is something to draw.
+    """
+    if not sys.stderr.isatty():
+        yield lambda region, count: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
+    from lockstep import console
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+    lock = threading.Lock()
+    with Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console.stderr,
+    ) as bars:
+        tasks = {region: bars.add_task(region, total=total) for region in regions}
 
-    def add(self, region: str, count: int) -> None:
-        """`count` more bytes have arrived in `region`."""
-        with self._lock:
-            self._bars.advance(self._tasks[region], count)
+        def add(region: str, count: int) -> None:
+            with lock:
+                bars.advance(tasks[region], count)
+
+        yield add

@@ -7,54 +7,24 @@ come when every region has verified everything. All of it is written only where 
 broken off and repeated.
 """
 
-import hashlib
-import threading
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any
 
 from lockstep import release_record
-from lockstep.config.naming import PACKAGES_PREFIX
-from lockstep.errors import InvalidInputError, LockstepError, RefusedError
-from lockstep.publishing.bucket import CONNECTIONS, OtherContentError, PartsUpload, ReleaseBucket
-from lockstep.publishing.manifest import MANIFEST, Entry, Manifest, package_key, release_key
-from lockstep.publishing.package_set import IN_MEMORY_MAX, Content, LocalFile, parts_of, raise_problems, read
-from lockstep.publishing.repodata import MetadataFile, Package, describe
-from lockstep.regions import RegionFailure, as_error, classify, in_every_region, raise_for
+from lockstep.errors import IncompleteError, InvalidInputError, LockstepError, RefusedError
+from lockstep.publishing.bucket import OtherContentError, ReleaseBucket
+from lockstep.publishing.existing import Existing
+from lockstep.publishing.manifest import MANIFEST, Entry, Manifest, entry_of_bytes, entry_of_file, release_key
+from lockstep.publishing.package_set import Content, LocalFile
+from lockstep.publishing.repodata import MetadataFile, Package, metadata
+from lockstep.publishing.upload import OnBytes, RegionOutcome, Say, Upload
+from lockstep.regions import RegionFailure, in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
 
 Client = Callable[[str, str], Any]
-OnBytes = Callable[[str, int], None]
-"""`on_bytes(region, count)`: so many more bytes have arrived in a region."""
-
-# Bytes of files that are in memory at once, on their way to all regions.
-MEMORY: Final = 2 * IN_MEMORY_MAX
-
-
-@dataclass
-class RegionOutcome:
-    """What was done in one region: objects and bytes that were sent, objects that were there, and the record."""
-
-    uploaded: int = 0
-    present: int = 0
-    sent_bytes: int = 0
-    record_written: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """As data."""
-        return {
-            "uploaded": self.uploaded,
-            "present": self.present,
-            "bytes": self.sent_bytes,
-            "record": "written" if self.record_written else "present",
-        }
 
 
 @dataclass(frozen=True)
@@ -63,7 +33,6 @@ class Published:
 
     manifest: Manifest
     regions: Mapping[str, RegionOutcome]
-    warnings: Sequence[str] = ()
 
     @property
     def unchanged(self) -> bool:
@@ -80,389 +49,219 @@ class Published:
         }
 
 
-@dataclass(frozen=True)
-class Existing:
-    """What the regions have of a release before it is published: its records, its manifest, and all packages."""
-
-    records: Mapping[str, ReleaseRecord | None]
-    manifest: Manifest | None
-    sizes: Mapping[str, Mapping[str, int]]
-
-
-class _Memory:
-    """Bounds the bytes that are read and not sent yet."""
-
-    def __init__(self, limit: int) -> None:
-        self._free = limit
-        self._changed = threading.Condition()
-
-    def take(self, size: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
-
-    def give_back(self, size: int) -> None:
-        with self._changed:
-            self._free += size
-            self._changed.notify_all()
-
-
 @dataclass
 class Publisher:
-    """Publishes `release` of `application` to `buckets`, given by region in the order in which names are claimed."""
+    """Publishes `release` of `application` to `buckets`, given by region in the order in which names are claimed.
+
+    `packages` are those among the files that are published; `say` tells the person who waits of a region that failed.
+    """
 
     client: Client
     application: str
     release: str
     buckets: Mapping[str, ReleaseBucket]
+    existing: Existing
+    packages: Sequence[Package]
     on_bytes: OnBytes = lambda region, count: None
-    _outcomes: dict[str, RegionOutcome] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    say: Say = lambda text: None
+    _upload: Upload = field(init=False)
 
-    def look(self) -> Existing:
-        """What is there. Raises RegionUnreachableError, or what else is the matter, if a region can't be asked."""
-
-        def ask(region: str) -> tuple[ReleaseRecord | None, bytes | None, dict[str, int]]:
-            bucket = self.buckets[region]
-            record = release_record.read(self.client, region, self.application, self.release)
-            manifest = bucket.read(release_key(self.release, MANIFEST))
-            return record, manifest, {**bucket.sizes(PACKAGES_PREFIX), **bucket.sizes(release_key(self.release, ""))}
-
-        answers, failures = in_every_region(self.buckets, ask)
-        raise_for({region: _named(each, self.buckets[region]) for region, each in failures.items()})
-        stored = {
-            manifest.digest: manifest
-            for region, (_, content, _) in answers.items()
-            if content is not None
-            for manifest in [Manifest.parse(content, f"{region}: {release_key(self.release, MANIFEST)}")]
-        }
-        if len(stored) > 1:
-            digests = ", ".join(sorted(digest[:16] for digest in stored))
-            raise RefusedError(
-                f"the regions have different releases {self.release}: digests {digests}",
-                "publish under a new version, and don't deploy this one",
-            )
-        return Existing(
-            records={region: record for region, (record, _, _) in answers.items()},
-            manifest=next(iter(stored.values()), None),
-            sizes={region: sizes for region, (_, _, sizes) in answers.items()},
-        )
-
-    def publish(self, files: Sequence[LocalFile], existing: Existing) -> Published:
+    def publish(self, files: Sequence[LocalFile]) -> Published:
         """Bring `files` into every region. Raises LockstepError; run again, it goes on where it was."""
-        self._outcomes = {region: RegionOutcome() for region in self.buckets}
-        # Sent at once while it is read, unless the name is taken: then it must be the same, and mostly is all there.
-        known = existing.manifest is not None
-        contents = self._read(files, existing, send=not known)
-        packages, repository = describe(contents)
-        self._check(packages)
-        manifest = self._manifest(contents, repository)
-        if existing.manifest is not None:
-            _refuse_other(existing.manifest, manifest)
-            self._resend(contents, existing)
-        self._claim(manifest, existing)
-        self._put_repository(manifest, repository, existing)
-        if not all(existing.records.values()):
-            self._verify(manifest)
-        self._record(manifest, existing)
-        return Published(manifest, self._outcomes, _warnings(contents, packages, self.release))
-
-    def _read(self, files: Sequence[LocalFile], existing: Existing, *, send: bool) -> list[Content]:
-        """Read and hash every file once, and send it to every region that lacks it meanwhile."""
-        memory = _Memory(MEMORY)
-        contents: dict[str, Content] = {}
-        problems: list[str] = []
-        sending: set[Future[None]] = set()
-        workers = CONNECTIONS * len(self.buckets)
-        with ThreadPoolExecutor(max_workers=workers) as pool:
-            for file in files:
-                held = 0 if file.is_large else file.size
-                memory.take(held)
-                try:
-                    content = read(file)
-                except InvalidInputError as error:
-                    problems.append(error.message)
-                    memory.give_back(held)
-                    continue
-                contents[file.path] = _without_data(content)
-                if not send or problems:
-                    memory.give_back(held)
-                elif file.is_large:
-                    self._send_large(content, existing)
-                else:
-                    sending |= self._send_small(pool, content, existing, memory)
-                sending = _raise_failed(sending)
-            while sending:
-                wait(sending, return_when=FIRST_COMPLETED)
-                sending = _raise_failed(sending)
-        raise_problems(problems)
-        return [contents[file.path] for file in files]
-
-    def _send_small(
-        self, pool: ThreadPoolExecutor, content: Content, existing: Existing, memory: _Memory
-    ) -> set[Future[None]]:
-        entry, data = _file_entry(content), content.data
-        assert data is not None
-        wanting = self._wanting(entry, existing)
-        if not wanting:
-            memory.give_back(content.file.size)
-            return set()
-        left = [len(wanting)]
-
-        def send(region: str) -> None:
-            try:
-                self._put(entry, data, region)
-            finally:
-                with self._lock:
-                    left[0] -= 1
-                    last = left[0] == 0
-                if last:
-                    memory.give_back(content.file.size)
-
-        return {pool.submit(self._guarded, region, send) for region in wanting}
-
-    def _send_large(self, content: Content, existing: Existing) -> None:
-        """A part at a time, to all regions at once: it is read again, as its name is the digest of all of it."""
-        entry = _file_entry(content)
-        wanting = self._wanting(entry, existing)
-        uploads: dict[str, PartsUpload] = {}
-
-        def begin(region: str) -> None:
-            self.buckets[region].abort_uploads([entry.key])
-            upload = self.buckets[region].put_in_parts(entry)
-            if upload is None:
-                self._count(region, present=1)
-            else:
-                uploads[region] = upload
-
+        self._upload = Upload(self.buckets, self.existing.sizes, self.on_bytes, self.say)
         try:
-            self._in_regions(begin, wanting)
-            if uploads:
-                for part, digest in zip(parts_of(content.file), content.parts, strict=True):
-                    self._in_regions(partial(self._send_part, uploads, part, digest), uploads)
-                self._in_regions(lambda region: uploads[region].complete(), uploads)
-        except BaseException:
-            for upload in uploads.values():
-                # What can't be aborted now is, by the next run or the bucket's lifecycle.
-                with suppress(BotoCoreError, ClientError):
-                    upload.abort()
-            raise
-        for region in uploads:
-            self._count(region, uploaded=1, sent=entry.size)
-
-    def _send_part(self, uploads: Mapping[str, PartsUpload], part: bytes, digest: bytes, region: str) -> None:
-        uploads[region].send(part, digest)
-        self.on_bytes(region, len(part))
-
-    def _resend(self, contents: Sequence[Content], existing: Existing) -> None:
-        """What a run that was broken off, or somebody's deletion, has left missing."""
-        for content in contents:
-            entry = _file_entry(content)
-            wanting = self._wanting(entry, existing)
-            if not wanting:
-                continue
-            again = read(content.file)
-            if again.sha256 != content.sha256:
-                raise InvalidInputError(
-                    f"{content.file.path} was changed while it was read", "wait until it is complete"
-                )
-            if content.file.is_large:
-                self._send_large(again, existing)
+            if self.existing.is_known:
+                # Compared before anything is sent: what is known to be of another content must not leave anything.
+                contents = self._read_only(files)
+                manifest, repository = self._agree(contents)
+                self._send(self._missing(files, contents))
             else:
-                self._in_regions(partial(self._put, entry, again.data or b""), wanting)
+                contents = self._send(files)
+                manifest, repository = self._describe(contents)
+            self._claim(manifest)
+            self._put_repository(manifest, repository)
+        except OtherContentError as error:
+            raise RefusedError(
+                f"{error}. A release is never changed, and nothing was written over it",
+                "publish under a new version; if the object was damaged, delete it (`aws s3 rm`) and run this again",
+            ) from error
+        if not all(self.existing.records.values()):
+            self._verify(manifest)
+            self._record(manifest)
+        return Published(manifest, self._upload.outcomes)
 
-    def _wanting(self, entry: Entry, existing: Existing) -> list[str]:
-        """The regions that lack an object; one that is stored under its digest is told by its size alone."""
-        wanting = [region for region in self.buckets if existing.sizes[region].get(entry.key) != entry.size]
-        for region in self.buckets.keys() - set(wanting):
-            self._count(region, present=1)
-        return wanting
+    def _read_only(self, files: Sequence[LocalFile]) -> dict[str, Content]:
+        return Upload({}, {}, self.on_bytes, self.say).send_files(files, self._headers())[0]
 
-    def _put(self, entry: Entry, data: bytes, region: str) -> None:
-        content_type = "application/json" if entry.path == MANIFEST else "application/octet-stream"
-        sent = self.buckets[region].put(entry, data, content_type)
-        self._count(region, uploaded=int(sent), present=int(not sent), sent=len(data) if sent else 0)
-        self.on_bytes(region, len(data))
+    def _send(self, files: Sequence[LocalFile]) -> dict[str, Content]:
+        contents, failures = self._upload.send_files(files, self._headers())
+        whole = [region for region in self.buckets if region not in failures]
+        rest = f"{', '.join(whole)} has all files, but " if whole else ""
+        raise_for(failures, f"{rest}nothing of release {self.release} can be seen yet; run this again to go on")
+        return contents
 
-    def _count(self, region: str, *, uploaded: int = 0, present: int = 0, sent: int = 0) -> None:
-        with self._lock:
-            outcome = self._outcomes[region]
-            outcome.uploaded += uploaded
-            outcome.present += present
-            outcome.sent_bytes += sent
+    def _headers(self) -> dict[str, Any]:
+        return {package.file.path: package.header for package in self.packages}
 
-    def _check(self, packages: Sequence[Package]) -> None:
-        if not any(package.name == self.application for package in packages):
-            names = ", ".join(sorted({package.name for package in packages})) or "no package at all"
-            raise InvalidInputError(
-                f"there is no package {self.application} among the files ({names}), and instances install it by that "
-                "name; nothing of the release can be seen",
-                "add it, or set lockstep:application to the name of the package",
-            )
+    def _missing(self, files: Sequence[LocalFile], contents: Mapping[str, Content]) -> list[LocalFile]:
+        """What a region lacks though the release's name is taken: somebody has deleted it."""
+        missing = []
+        for file in files:
+            entry = entry_of_file(contents[file.path])
+            if self._upload.lacking(entry):
+                missing.append(file)
+            else:
+                self._upload.note_present(entry)
+        return missing
 
-    def _manifest(self, contents: Sequence[Content], repository: Sequence[MetadataFile]) -> Manifest:
-        return Manifest(
+    def _describe(self, contents: Mapping[str, Content]) -> tuple[Manifest, dict[str, bytes]]:
+        """The manifest of what was read, and its repository's files by path."""
+        repository: list[MetadataFile] = metadata(self.packages, contents)
+        manifest = Manifest(
             application=self.application,
             release=self.release,
-            files=tuple(_file_entry(content) for content in contents),
-            repodata=tuple(
-                _bytes_entry(file.path, release_key(self.release, file.path), file.content) for file in repository
-            ),
+            files=tuple(entry_of_file(contents[path]) for path in sorted(contents)),
+            repodata=tuple(entry_of_bytes(self.release, file.path, file.content) for file in repository),
+        )
+        return manifest, {file.path: file.content for file in repository}
+
+    def _agree(self, contents: Mapping[str, Content]) -> tuple[Manifest, dict[str, bytes]]:
+        """The manifest that is there, if what was read is the same; raises RefusedError if it isn't.
+
+        Another version of createrepo_c, or of zlib, makes another repository of the same packages. The one that is
+        there then stays; what a region lacks of it is taken from one that has it.
+        """
+        new, repository = self._describe(contents)
+        there = self.existing.manifest
+        if there is None:
+            record = next(record for record in self.existing.records.values() if record)
+            if record.digest != new.digest:
+                raise RefusedError(
+                    f"release {self.release} is published with digest {record.digest[:16]}, this would be "
+                    f"{new.digest[:16]}, and no region has the manifest any more: a release is never changed",
+                    "publish under a new version",
+                )
+            return new, repository
+        if there.package_set != new.package_set:
+            raise _other_files(there, new)
+        for entry in there.repodata:
+            if entry not in new.repodata:
+                repository[entry.path] = self._fetch(entry)
+        return there, repository
+
+    def _fetch(self, entry: Entry) -> bytes:
+        """A file of the repository from a region that has it; nothing if none lacks it."""
+        having = [region for region, sizes in self.existing.sizes.items() if sizes.get(entry.key) == entry.size]
+        if len(having) == len(self.buckets):
+            return b""
+        for region in having:
+            content = self.buckets[region].read(entry.key)
+            if content is not None and entry_of_bytes(self.release, entry.path, content) == entry:
+                return content
+        raise RefusedError(
+            f"no region has {entry.key} any more, and this machine makes another one of the same packages (another "
+            "version of createrepo_c or zlib)",
+            "run this where the release was published first, or publish under a new version",
         )
 
-    def _claim(self, manifest: Manifest, existing: Existing) -> None:
+    def _claim(self, manifest: Manifest) -> None:
         """The manifest into one region after the other. The first one decides who has the name."""
         content = manifest.content()
-        entry = _bytes_entry(MANIFEST, release_key(self.release, MANIFEST), content)
-        for region in self._wanting(entry, existing):
-            self._in_regions(partial(self._put, entry, content), [region])
+        entry = entry_of_bytes(self.release, MANIFEST, content)
+        for region in self._upload.note_present(entry):
+            if failure := self._upload.put_one(entry, content, region):
+                raise_for({region: failure}, self._left())
 
-    def _put_repository(self, manifest: Manifest, repository: Sequence[MetadataFile], existing: Existing) -> None:
+    def _put_repository(self, manifest: Manifest, repository: Mapping[str, bytes]) -> None:
         """One file after the other: `repomd.xml`, the last, makes the others be looked for."""
-        for entry, file in zip(manifest.repodata, repository, strict=True):
-            self._in_regions(partial(self._put, entry, file.content), self._wanting(entry, existing))
+        for entry in manifest.repodata:
+            raise_for(self._upload.put_everywhere(entry, repository[entry.path]), self._left())
+
+    def _left(self) -> str:
+        return f"no region has a record of release {self.release} that it hadn't before; run this again to go on"
 
     def _verify(self, manifest: Manifest) -> None:
-        problems: dict[str, list[str]] = {}
+        """S3 has confirmed what was sent just now; what was there before is asked for."""
 
-        def check(region: str) -> None:
-            problems[region] = self.buckets[region].problems_of(manifest.entries)
+        def check(region: str) -> list[str]:
+            known = self._upload.verified[region]
+            return self.buckets[region].problems_of([each for each in manifest.entries if each.key not in known])
 
-        self._in_regions(check)
-        found = [problem for region in self.buckets for problem in problems[region]]
+        answers, failures = in_every_region(self.buckets, check)
+        raise_for(failures, self._left())
+        found = [problem for region in self.buckets for problem in answers[region]]
         if found:
             raise RefusedError(
                 "what is stored isn't what was published:\n" + "\n".join(found) + "\nno record was written",
                 "delete these objects (`aws s3 rm`), then run this again",
             )
 
-    def _record(self, manifest: Manifest, existing: Existing) -> None:
+    def _record(self, manifest: Manifest) -> None:
         record = ReleaseRecord(
             release=self.release,
             digest=manifest.digest,
+            manifest=release_key(self.release, MANIFEST),
+            package_set=manifest.package_set,
             files=len(manifest.files),
             size=manifest.size,
             published_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
-        for region, found in existing.records.items():
-            if found is not None and not found.is_same(record):
-                raise _other_record(region, found, record)
+        lacking = [region for region, found in self.existing.records.items() if found is None]
+        write = partial(self._write_record, record)
+        failures = in_every_region(lacking, write)[1]
+        if not failures:
+            return
+        have = [region for region in self.buckets if region not in failures]
+        if have:
+            raise self._half_recorded(have, failures)
+        raise_for(failures, self._left())
 
-        def write(region: str) -> None:
-            if existing.records[region] is None:
-                self._outcomes[region].record_written = release_record.write(
-                    self.client, region, self.application, record
-                )
+    def _write_record(self, record: ReleaseRecord, region: str) -> None:
+        written = release_record.write(self.client, region, self.application, record)
+        self._upload.outcomes[region].record_written = written
 
-        self._in_regions(write, settle=any(existing.records.values()))
-
-    def _in_regions(
-        self, work: Callable[[str], None], regions: Iterable[str] | None = None, *, settle: bool = False
-    ) -> None:
-        try:
-            failures = in_every_region(self.buckets if regions is None else regions, work)[1]
-        except OtherContentError as error:
-            raise _other_content(error) from error
-        raise_for(
-            failures,
-            f"release {self.release} isn't complete; run this again to go on",
-            settle=settle,
+    def _half_recorded(self, have: Sequence[str], failures: Mapping[str, RegionFailure]) -> LockstepError:
+        texts = "; ".join(failure.text for failure in failures.values())
+        return IncompleteError(
+            f"{texts}; {', '.join(have)} has the record of release {self.release}, and {', '.join(failures)} has "
+            "everything but the record, so that it can't be deployed",
+            f"{next(iter(failures.values())).remedy}: `lockstep publish {self.release} DIR` completes it",
         )
 
-    def _guarded(self, region: str, work: Callable[[str], None]) -> None:
-        """`work` with the errors of AWS turned into what the user reads."""
-        try:
-            work(region)
-        except OtherContentError as error:
-            raise _other_content(error) from error
-        except (BotoCoreError, ClientError) as error:
-            left = f"release {self.release} isn't complete; run this again to go on"
-            raise as_error({region: classify(region, error)}, left) from error
+
+def check_packages(application: str, packages: Sequence[Package]) -> None:
+    """Raise InvalidInputError unless the package that instances install is among `packages`."""
+    if not any(package.name == application for package in packages):
+        names = ", ".join(sorted({package.name for package in packages})) or "no package at all"
+        raise InvalidInputError(
+            f"there is no package {application} among the files ({names}), and instances install it by that name; "
+            "nothing was published",
+            "add it, or set lockstep:application to the name of the package",
+        )
 
 
-def _raise_failed(sending: set[Future[None]]) -> set[Future[None]]:
-    """Those that are still under way; raises what the first failed one raised."""
-    done = {future for future in sending if future.done()}
-    for future in done:
-        try:
-            future.result()
-        except LockstepError:
-            for other in sending:
-                other.cancel()
-            raise
-    return sending - done
+def warnings(release: str, packages: Sequence[Package]) -> list[str]:
+    """What may be meant as it is, and may not."""
+    found = [
+        f"{package.file.path} has {', '.join(package.header.scriptlets)}: instances run that on AWS, the sandbox's "
+        "refuse it"
+        for package in packages
+        if package.header.scriptlets
+    ]
+    other = sorted({f"{each.name} {each.version}" for each in packages if each.version != release})
+    if other:
+        found.append(f"release {release} has packages of other versions: {', '.join(other)}")
+    return found
 
 
-def _named(failure: RegionFailure, bucket: ReleaseBucket) -> RegionFailure:
-    """A failure, with what is missing where it is the bucket."""
-    if failure.code != "NoSuchBucket":
-        return failure
-    return replace(
-        failure, text=f"{bucket.region} has no bucket {bucket.name}: its site isn't up", remedy="lockstep up"
-    )
-
-
-def _without_data(content: Content) -> Content:
-    return replace(content, data=None)
-
-
-def _file_entry(content: Content) -> Entry:
-    return Entry(
-        path=content.file.path,
-        key=package_key(content.sha256, content.file.name),
-        size=content.file.size,
-        sha256=content.sha256,
-        checksum=content.checksum,
-    )
-
-
-def _bytes_entry(path: str, key: str, content: bytes) -> Entry:
-    digest = hashlib.sha256(content)
-    return Entry(
-        path=path,
-        key=key,
-        size=len(content),
-        sha256=digest.hexdigest(),
-        checksum=b64encode(digest.digest()).decode(),
-    )
-
-
-def _refuse_other(there: Manifest, new: Manifest) -> None:
-    if there.digest == new.digest:
-        return
+def _other_files(there: Manifest, new: Manifest) -> RefusedError:
     had = {entry.path: entry.sha256 for entry in there.files}
     has = {entry.path: entry.sha256 for entry in new.files}
     lines = [f"  - {path}" for path in sorted(had.keys() - has.keys())]
     lines += [f"  + {path}" for path in sorted(has.keys() - had.keys())]
     lines += [f"  ~ {path}" for path in sorted(had.keys() & has.keys()) if had[path] != has[path]]
-    detail = "\n".join(lines) or "  only the repository's metadata differs: another version of createrepo_c made it"
-    raise RefusedError(
-        f"release {new.release} is published with other content, and a release is never changed:\n{detail}",
+    return RefusedError(
+        f"release {new.release} is published with other content, and a release is never changed (removed -, added +, "
+        "changed ~):\n" + "\n".join(lines),
         "publish under a new version",
     )
-
-
-def _other_content(error: OtherContentError) -> RefusedError:
-    return RefusedError(
-        f"{error}: a release is never changed, and nothing was written over it",
-        "publish under a new version; if the object was damaged, delete it (`aws s3 rm`) and run this again",
-    )
-
-
-def _other_record(region: str, found: ReleaseRecord, new: ReleaseRecord) -> RefusedError:
-    return RefusedError(
-        f"{region} has a record of release {new.release} with digest {found.digest[:16]}, not {new.digest[:16]}",
-        "publish under a new version",
-    )
-
-
-def _warnings(contents: Sequence[Content], packages: Sequence[Package], release: str) -> list[str]:
-    warnings = [
-        f"{content.file.path} has {', '.join(content.scriptlets)}: instances run that on AWS, the sandbox's refuse it"
-        for content in contents
-        if content.scriptlets
-    ]
-    other = sorted({f"{each.name} {each.version}" for each in packages if each.version != release})
-    if other:
-        warnings.append(f"release {release} has packages of other versions: {', '.join(other)}")
-    return warnings

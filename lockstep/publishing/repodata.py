@@ -8,19 +8,25 @@ import gzip
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from lockstep.errors import InvalidInputError
 from lockstep.publishing.manifest import package_key
-from lockstep.publishing.package_set import Content
+from lockstep.publishing.package_set import Content, LocalFile, raise_problems, read_beginning
+from lockstep.publishing.rpm_header import NotAnRpmError, RpmHeader
 
 # A release's folder is two levels below the root of the bucket, next to that of the packages.
 _TO_ROOT: Final = "../../"
 _REPODATA: Final = "repodata"
+_ROOTS: Final = {
+    "primary": 'metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm"',
+    "filelists": 'filelists xmlns="http://linux.duke.edu/metadata/filelists"',
+    "other": 'otherdata xmlns="http://linux.duke.edu/metadata/other"',
+}
 
 
 @dataclass(frozen=True)
@@ -33,96 +39,49 @@ class MetadataFile:
 
 @dataclass(frozen=True)
 class Package:
-    """What a package says of itself."""
+    """A package whose header was read. `nevra` is its name, epoch, version, release and architecture."""
 
+    file: LocalFile
+    header: RpmHeader
     name: str
     version: str
     nevra: str
+    beginning_sha256: str
+    parsed: Any
+    """createrepo_c's own package, which lacks what is known only when the file was read: checksum, and with it href."""
 
 
-def describe(contents: Sequence[Content]) -> tuple[list[Package], list[MetadataFile]]:
-    """The packages among `contents`, and the repository that lists them, `repomd.xml` last.
+def open_packages(files: Sequence[LocalFile]) -> list[Package]:
+    """The packages among `files`, by their headers alone.
 
-    Raises InvalidInputError with every package that can't be read, and with different ones of one name.
+    Raises InvalidInputError with every one that can't be read, and with those that differ and have one name.
     """
+    packages: list[Package] = []
+    problems: list[str] = []
     with createrepo() as (library, folder):
-        loaded, problems = [], []
-        for content in contents:
-            if not content.file.is_package:
+        for file in files:
+            if not file.is_package:
                 continue
             try:
-                loaded.append((content, _load(library, folder, content)))
-            except Exception as error:
-                problems.append(f"{content.file.path} isn't an RPM that createrepo_c can read: {error}")
-        packages = [Package(each.name, each.version, each.nevra()) for _, each in loaded]
-        problems += _doubles(loaded)
-        if problems:
-            raise InvalidInputError(
-                "nothing was published:\n" + "\n".join(problems), "correct that, then run this again"
-            )
-        unique = {content.sha256: each for content, each in loaded}
-        return packages, _metadata(library, list(unique.values()))
+                packages.append(_open(library, folder, file))
+            except NotAnRpmError as error:
+                problems.append(f"{file.path} isn't a whole RPM: {error}")
+            except OSError as error:
+                # createrepo_c raises these too, without a number.
+                problems.append(f"{file.path} can't be read: {error.strerror or error}")
+    raise_problems([*problems, *_doubles(packages)])
+    return packages
 
 
-def _load(library: Any, folder: Path, content: Content) -> Any:
-    beginning = folder / "package.rpm"
-    beginning.write_bytes(content.header)
-    package = library.package_from_rpm(str(beginning), library.SHA256)
-    package.pkgId = content.sha256
-    package.size_package = content.file.size
-    # When it was built, not when it was copied here: that would differ from one publisher to the next.
-    package.time_file = package.time_build
-    package.location_href = f"{_TO_ROOT}{package_key(content.sha256, content.file.name)}"
-    return package
-
-
-def _doubles(loaded: Sequence[tuple[Content, Any]]) -> list[str]:
-    seen: dict[str, Content] = {}
-    problems = []
-    for content, package in loaded:
-        first = seen.setdefault(package.nevra(), content)
-        if first.sha256 != content.sha256:
-            problems.append(
-                f"{first.file.path} and {content.file.path} are both {package.nevra()}, with different content"
-            )
-    return problems
-
-
-def _metadata(library: Any, packages: Sequence[Any]) -> list[MetadataFile]:
-    ordered = sorted(packages, key=lambda package: (package.nevra(), package.pkgId))
-    newest = max((package.time_build for package in ordered), default=0)
-    kinds: dict[str, tuple[str, str, Callable[[Any], str]]] = {
-        "primary": (
-            'metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm"',
-            "metadata",
-            library.xml_dump_primary,
-        ),
-        "filelists": (
-            'filelists xmlns="http://linux.duke.edu/metadata/filelists"',
-            "filelists",
-            library.xml_dump_filelists,
-        ),
-        "other": ('otherdata xmlns="http://linux.duke.edu/metadata/other"', "otherdata", library.xml_dump_other),
-    }
-    repomd = library.Repomd()
-    repomd.revision = str(newest)
-    files = []
-    for kind, (opening, closing, dump) in kinds.items():
-        chunks = "".join(dump(package) for package in ordered)
-        text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{opening} packages="{len(ordered)}">\n{chunks}</{closing}>\n'
-        plain = text.encode()
-        packed = gzip.compress(plain, mtime=0)
-        digest = hashlib.sha256(packed).hexdigest()
-        path = f"{_REPODATA}/{digest}-{kind}.xml.gz"
-        files.append(MetadataFile(path, packed))
-        record = library.RepomdRecord(kind, None)
-        record.location_href = path
-        record.checksum_type, record.checksum = "sha256", digest
-        record.checksum_open_type, record.checksum_open = "sha256", hashlib.sha256(plain).hexdigest()
-        record.size, record.size_open, record.timestamp = len(packed), len(plain), newest
-        repomd.set_record(record)
-    files.append(MetadataFile(f"{_REPODATA}/repomd.xml", repomd.xml_dump().encode()))
-    return files
+def metadata(packages: Sequence[Package], contents: Mapping[str, Content]) -> list[MetadataFile]:
+    """The repository of `packages`, whose contents are given by path; `repomd.xml` last."""
+    with createrepo() as (library, _):
+        unique: dict[str, Any] = {}
+        for package in packages:
+            content = contents[package.file.path]
+            unique.setdefault(content.sha256, _completed(package, content))
+        ordered = sorted(unique.values(), key=lambda parsed: (parsed.nevra(), parsed.pkgId))
+        return _repository(library, ordered)
 
 
 @contextmanager
@@ -147,3 +106,75 @@ def createrepo() -> Iterator[tuple[Any, Path]]:
                 del os.environ["RPM_CONFIGDIR"]
             else:
                 os.environ["RPM_CONFIGDIR"] = before
+
+
+def _open(library: Any, folder: Path, file: LocalFile) -> Package:
+    header, beginning = read_beginning(file)
+    copy = folder / "package.rpm"
+    copy.write_bytes(beginning)
+    parsed = library.package_from_rpm(str(copy), library.SHA256)
+    return Package(
+        file=file,
+        header=header,
+        name=parsed.name,
+        version=parsed.version,
+        nevra=parsed.nevra(),
+        beginning_sha256=hashlib.sha256(beginning).hexdigest(),
+        parsed=parsed,
+    )
+
+
+def _doubles(packages: Sequence[Package]) -> list[str]:
+    """Headers hold the payload's digest, so that what differs anywhere differs in its beginning."""
+    seen: dict[str, Package] = {}
+    problems = []
+    for package in packages:
+        first = seen.setdefault(package.nevra, package)
+        if first.beginning_sha256 != package.beginning_sha256:
+            problems.append(
+                f"{first.file.path} and {package.file.path} are both {package.nevra}, with different content"
+            )
+    return problems
+
+
+def _completed(package: Package, content: Content) -> Any:
+    parsed = package.parsed
+    parsed.pkgId = content.sha256
+    parsed.size_package = content.file.size
+    # When it was built, not when it was copied here: that would differ from one publisher to the next.
+    parsed.time_file = parsed.time_build
+    # It is a URL: unencoded, S3 takes the + of a name for a space.
+    parsed.location_href = _TO_ROOT + quote(package_key(content.sha256, content.file.name), safe="/~")
+    return parsed
+
+
+def _repository(library: Any, packages: Sequence[Any]) -> list[MetadataFile]:
+    """What is listed before what lists it. The newest package's build time stands for the time of all."""
+    dumps: dict[str, Callable[[Any], str]] = {
+        "primary": library.xml_dump_primary,
+        "filelists": library.xml_dump_filelists,
+        "other": library.xml_dump_other,
+    }
+    newest = max((package.time_build for package in packages), default=0)
+    repomd = library.Repomd()
+    repomd.revision = str(newest)
+    files = []
+    for kind, dump in dumps.items():
+        plain = _document(_ROOTS[kind], [dump(package) for package in packages])
+        packed = gzip.compress(plain, mtime=0)
+        digest = hashlib.sha256(packed).hexdigest()
+        path = f"{_REPODATA}/{digest}-{kind}.xml.gz"
+        files.append(MetadataFile(path, packed))
+        record = library.RepomdRecord(kind, None)
+        record.location_href = path
+        record.checksum_type, record.checksum = "sha256", digest
+        record.checksum_open_type, record.checksum_open = "sha256", hashlib.sha256(plain).hexdigest()
+        record.size, record.size_open, record.timestamp = len(packed), len(plain), newest
+        repomd.set_record(record)
+    files.append(MetadataFile(f"{_REPODATA}/repomd.xml", repomd.xml_dump().encode()))
+    return files
+
+
+def _document(root: str, chunks: Sequence[str]) -> bytes:
+    opening = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} packages="{len(chunks)}">\n'
+    return f"{opening}{''.join(chunks)}</{root.partition(' ')[0]}>\n".encode()

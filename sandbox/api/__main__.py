@@ -49,7 +49,7 @@ def main() -> int:
     # A line for each request would grow the log without end.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
-        with ApiServer(arguments.port, arguments.plain_port) as server:
+        with ApiServer(arguments.port, arguments.plain_port, data_plane=True) as server:
             if arguments.zone:
                 create_zone(server.endpoint_url, arguments.zone)
             addresses = {"endpoint": server.endpoint_url, "plainEndpoint": server.plain_endpoint_url}

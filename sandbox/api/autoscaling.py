@@ -1,6 +1,6 @@
 """EC2 Auto Scaling's requests on groups, as strict as AWS; what they lead to is in `autoscaling_members`."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
@@ -8,10 +8,12 @@ from moto.core.responses import EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.responses.instances import InstanceResponse
 
+from sandbox.api import autoscaling_unsupported
 from sandbox.api.autoscaling_activities import at
 from sandbox.api.autoscaling_activities import describe as _describe_activities
 from sandbox.api.autoscaling_checks import (
     check_health_check,
+    check_maintenance,
     check_name,
     check_processes,
     check_sizes,
@@ -22,8 +24,9 @@ from sandbox.api.autoscaling_checks import (
 )
 from sandbox.api.autoscaling_error import invalid, refuse, unsupported
 from sandbox.api.autoscaling_members import (
-    end_now,
+    delete,
     group_named,
+    is_deleting,
     register,
     settle,
     specification_of,
@@ -35,19 +38,6 @@ from sandbox.api.change import Change, wrap
 
 DEFAULT_COOLDOWN = 300
 DEFAULT_GRACE = 0
-# Operations whose effect moto only writes down, or that end in groups which `settle` doesn't know.
-UNSUPPORTED_OPERATIONS = {
-    "attach_instances": "AttachInstances",
-    "attach_load_balancers": "AttachLoadBalancers",
-    "batch_put_scheduled_update_group_action": "BatchPutScheduledUpdateGroupAction",
-    "detach_instances": "DetachInstances",
-    "enter_standby": "EnterStandby",
-    "exit_standby": "ExitStandby",
-    "put_lifecycle_hook": "PutLifecycleHook",
-    "put_scaling_policy": "PutScalingPolicy",
-    "put_scheduled_update_group_action": "PutScheduledUpdateGroupAction",
-    "put_warm_pool": "PutWarmPool",
-}
 # Parameters that moto drops on create or update, and what its group calls them.
 KEPT = {
     "DefaultCooldown": "default_cooldown",
@@ -82,6 +72,7 @@ def _create(original: Any, responses: Any) -> EmptyResult:
     desired = low if params.get("DesiredCapacity") is None else params["DesiredCapacity"]
     check_sizes(low, high, desired)
     check_health_check(params)
+    check_maintenance(params)
     if not params.get("VPCZoneIdentifier"):
         if params.get("AvailabilityZones"):
             unsupported("Auto Scaling groups without subnets (VPCZoneIdentifier)")
@@ -103,9 +94,17 @@ def _create(original: Any, responses: Any) -> EmptyResult:
     return EmptyResult()
 
 
+def _changeable(backend: Any, name: str) -> Any:
+    """The group called `name`, which isn't about to be gone."""
+    group = group_named(backend, name)
+    if is_deleting(group):
+        invalid("The AutoScaling group may not be modified while it is pending delete")
+    return group
+
+
 def _update(original: Any, responses: Any) -> EmptyResult:
     backend, params = responses.autoscaling_backend, responses._get_params()
-    group = group_named(backend, params["AutoScalingGroupName"])
+    group = _changeable(backend, params["AutoScalingGroupName"])
     check_supported(params)
     low, high = params.get("MinSize", group.min_size), params.get("MaxSize", group.max_size)
     before = group.desired_capacity
@@ -113,6 +112,7 @@ def _update(original: Any, responses: Any) -> EmptyResult:
     desired = params.get("DesiredCapacity")
     check_sizes(low, high, min(max(before, low), high) if desired is None else desired)
     check_health_check(params)
+    check_maintenance(params)
     subnets = subnets_of(group)
     if params.get("VPCZoneIdentifier"):
         subnets = check_subnets(backend, params["VPCZoneIdentifier"])
@@ -130,7 +130,7 @@ def _update(original: Any, responses: Any) -> EmptyResult:
 
 
 def _set_desired(_original: Any, backend: Any, group_name: str, desired_capacity: int) -> None:
-    group = group_named(backend, group_name)
+    group = _changeable(backend, group_name)
     if desired_capacity > group.max_size:
         invalid(
             f"New SetDesiredCapacity value {desired_capacity} is above max value {group.max_size} for the "
@@ -167,9 +167,7 @@ def _delete(original: Any, responses: Any) -> Any:
 
 def _delete_group(_original: Any, backend: Any, group_name: str) -> None:
     group = group_named(backend, group_name)
-    for member in list(group.instance_states):
-        end_now(group, member, f"At {at(utcnow())} a user request deleted the AutoScalingGroup by force.")
-    del backend.autoscaling_groups[group_name]
+    delete(group, f"At {at(utcnow())} a user request deleted the AutoScalingGroup by force.")
 
 
 def _update_targets(_original: Any, backend: Any, group_name: str) -> None:
@@ -239,7 +237,7 @@ def _set_health(_original: Any, responses: Any) -> EmptyResult:
         invalid(f"Valid instance health states are: [Healthy, Unhealthy]. '{status}' isn't one.")
     group, member = _member(responses.autoscaling_backend, instance_id)
     respects_grace = responses._get_bool_param("ShouldRespectGracePeriod", True)
-    in_grace = (utcnow() - member.launched).total_seconds() < int(group.health_check_grace_period)
+    in_grace = member.age < int(group.health_check_grace_period)
     if not (respects_grace and in_grace):
         member.health_status = status
         settle(group)
@@ -248,6 +246,8 @@ def _set_health(_original: Any, responses: Any) -> EmptyResult:
 
 def _terminate_in_group(_original: Any, backend: Any, instance_id: str, should_decrement: bool) -> dict[str, Any]:
     group, member = _member(backend, instance_id)
+    if member.ending is not None:
+        refuse("ScalingActivityInProgress", f"Activity {member.ending['ActivityId']} is in progress.")
     if should_decrement and group.desired_capacity <= group.min_size:
         invalid(
             f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without replacement "
@@ -283,23 +283,6 @@ def _protect(original: Any, responses: Any) -> Any:
         if instance_id not in members:
             invalid(f"The instance {instance_id} is not part of Auto Scaling group {name}.")
     return original(responses)
-
-
-def _no_launch_configuration(_original: Any, _responses: Any) -> NoReturn:
-    refuse(
-        "UnsupportedOperation",
-        "The Launch Configuration creation operation is not available in your account. Use launch templates to create "
-        "configuration templates for your Auto Scaling groups.",
-    )
-
-
-def _apply_unsupported() -> None:
-    def answering(name: str) -> Any:
-        return lambda _original, _responses: unsupported(name)
-
-    for operation, name in UNSUPPORTED_OPERATIONS.items():
-        wrap(AutoScalingResponse, operation, answering(name))
-    wrap(AutoScalingResponse, "create_launch_configuration", _no_launch_configuration)
 
 
 def _apply_groups() -> None:
@@ -407,12 +390,5 @@ CHANGES: tuple[Change, ...] = (
         ),
         apply=_apply_processes,
     ),
-    Change(
-        name="autoscaling-unsupported",
-        why=(
-            "moto keeps scaling policies, schedules, hooks and warm pools that never act: they are refused by name. "
-            "New AWS accounts have no launch configurations (EC2 Auto Scaling User Guide, 'Launch configurations')."
-        ),
-        apply=_apply_unsupported,
-    ),
+    *autoscaling_unsupported.CHANGES,
 )

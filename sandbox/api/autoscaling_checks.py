@@ -120,9 +120,29 @@ def check_name(backend: Any, name: str) -> None:
     if not 1 <= len(name) <= NAME_MAX:
         invalid(f"The group's name has {len(name)} characters; it must have 1 to {NAME_MAX}")
     if name in backend.autoscaling_groups:
-        refuse(
-            "AlreadyExists",
-            f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
+        taken = f"AutoScalingGroup by this name already exists - A group with the name {name} already exists"
+        if backend.autoscaling_groups[name].__dict__.get("status"):
+            taken += (
+                " and is pending delete.  Please wait until Autoscaling completes the deletion process before creating "
+                "another group with the same name."
+            )
+        refuse("AlreadyExists", taken)
+
+
+def check_maintenance(params: dict[str, Any]) -> None:
+    """The percentages of an instance maintenance policy."""
+    policy = params.get("InstanceMaintenancePolicy")
+    if not policy:
+        return
+    low, high = policy.get("MinHealthyPercentage"), policy.get("MaxHealthyPercentage")
+    if low is None or high is None:
+        invalid("Both MinHealthyPercentage and MaxHealthyPercentage must be specified.")
+    if (low, high) == (-1, -1):
+        return
+    if not (0 <= low <= 100 <= high <= 200 and high - low <= 100):
+        invalid(
+            f"MinHealthyPercentage {low} must be 0 to 100, MaxHealthyPercentage {high} 100 to 200, and the difference "
+            "between them at most 100"
         )
 
 

@@ -17,8 +17,11 @@ from sandbox import clock
 from sandbox.api import ec2_launch
 from sandbox.api.autoscaling_activities import at, record
 from sandbox.api.autoscaling_error import invalid
+from sandbox.api.autoscaling_maintenance import Bounds, bounds_of, ending
 
 IN_SERVICE, TERMINATING = "InService", "Terminating"
+# The status of a group that is deleted by force (API Reference, AutoScalingGroup).
+DELETING = "Delete in progress"
 UNHEALTHY = (
     "an instance was taken out of service in response to an EC2 health check indicating it has been terminated or "
     "stopped."
@@ -28,6 +31,7 @@ REPORTED_UNHEALTHY = "an instance was taken out of service in response to a user
 FAILED_TARGET = "an instance was taken out of service in response to an ELB system health check failure."
 # How long a group waits after a launch that failed, and how that grows. Seconds; AWS gives no figures.
 FIRST_RETRY, LONGEST_RETRY = 10.0, 300.0
+_DOUBLINGS = 5
 
 TargetState = Callable[[str, str], str | None]
 """`state(target group's ARN, instance id)`: Elastic Load Balancing's name for the target's state; None if unknown."""
@@ -52,6 +56,7 @@ class Member(InstanceState):
         )
         self.template = template
         self.launched = utcnow()
+        self.illness: str | None = None
         self.ending: dict[str, Any] | None = None
 
     @property
@@ -75,6 +80,11 @@ def group_named(backend: Any, name: str) -> Any:
     if name not in backend.autoscaling_groups:
         invalid(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
     return backend.autoscaling_groups[name]
+
+
+def is_deleting(group: Any) -> bool:
+    """Whether `group` was deleted by force and waits for its last instance to be gone."""
+    return bool(group.__dict__.get("status") == DELETING)
 
 
 def suspended(group: Any, *processes: str) -> bool:
@@ -165,13 +175,13 @@ def _failed(group: Any, cause: str, zone: str, subnet: str, failure: str) -> Non
 
 
 def may_launch(group: Any) -> bool:
-    """Whether a launch may be tried: not suspended, and not soon after one that failed."""
+    """Whether a launch may be tried: not suspended, not to be deleted, and not soon after one that failed."""
     failed = group.__dict__.get("failed_launches")
-    if suspended(group, "Launch"):
+    if suspended(group, "Launch") or is_deleting(group):
         return False
     if not failed:
         return True
-    wait = min(FIRST_RETRY * 2 ** (len(failed) - 1), LONGEST_RETRY)
+    wait = min(FIRST_RETRY * 2 ** min(len(failed) - 1, _DOUBLINGS), LONGEST_RETRY)
     return bool(clock.simulated((utcnow() - failed[-1]).total_seconds()) >= wait)
 
 
@@ -192,14 +202,6 @@ def terminate(group: Any, member: Any, cause: str) -> dict[str, Any]:
     else:
         activity.update(StatusCode="WaitingForELBConnectionDraining", EndTime=None, Progress=50)
     return activity
-
-
-def end_now(group: Any, member: Any, cause: str) -> None:
-    """End `member` without waiting for its target groups."""
-    if member.ending is None:
-        terminate(group, member, cause)
-    if member in group.instance_states:
-        _finish(group, member)
 
 
 def _is_draining(group: Any, member: Any) -> bool:
@@ -229,7 +231,7 @@ def is_ready(group: Any, member: Any) -> bool:
 def _illness(group: Any, member: Any) -> str | None:
     """Why `member` has to be replaced; None if it hasn't."""
     if member.health_status == "Unhealthy":
-        return REPORTED_UNHEALTHY
+        return member.illness or REPORTED_UNHEALTHY
     if suspended(group, "HealthCheck"):
         return None
     if member.instance.state != "running":
@@ -246,20 +248,48 @@ def _illness(group: Any, member: Any) -> str | None:
     return None
 
 
-def _replace_unhealthy(group: Any) -> None:
+def _end_unhealthy(group: Any) -> int:
+    """End what is unhealthy, as far as it may be now; returns how many instances stay until others are ready."""
     if suspended(group, "ReplaceUnhealthy", "Terminate"):
-        return
+        return 0
+    unhealthy = []
     for member in group.active_instances():
-        reason = _illness(group, member)
-        if reason is not None:
-            member.health_status = "Unhealthy"
-            terminate(group, member, f"At {at(utcnow())} {reason}")
+        illness = _illness(group, member)
+        if illness is None:
+            continue
+        member.health_status, member.illness = "Unhealthy", illness
+        unhealthy.append(member)
+    gone = [member for member in unhealthy if member.instance.state != "running"]
+    ill = [member for member in unhealthy if member not in gone]
+    ready = sum(is_ready(group, member) and _is_warm(group, member) for member in group.active_instances())
+    count = ending(_bounds(group), desired=group.desired_capacity, ready=ready, unhealthy=len(ill))
+    for member in [*gone, *ill[:count]]:
+        terminate(group, member, f"At {at(utcnow())} {member.illness}")
+    return len(ill) - count
+
+
+def _bounds(group: Any) -> Bounds | None:
+    return bounds_of(group.__dict__.get("instance_maintenance_policy"), group.desired_capacity)
+
+
+def _is_warm(group: Any, member: Any) -> bool:
+    return bool(member.age >= int(group.__dict__.get("default_instance_warmup") or 0))
+
+
+def delete(group: Any, cause: str) -> None:
+    """End all of a group's instances, and the group with the last of them."""
+    group.status = DELETING
+    for member in group.active_instances():
+        terminate(group, member, cause)
+    settle(group)
 
 
 def _finish_terminations(group: Any) -> None:
     for member in [member for member in group.instance_states if member.lifecycle_state == TERMINATING]:
         if not _is_draining(group, member):
             _finish(group, member)
+    if is_deleting(group) and not group.instance_states:
+        group.autoscaling_backend.autoscaling_groups.pop(group.name, None)
 
 
 def _victim(group: Any) -> Any | None:
@@ -299,19 +329,23 @@ def settle(group: Any, trigger: str = "") -> None:
     is under way the group may have more instances than it wants: the refresh ends them.
     """
     _finish_terminations(group)
-    _replace_unhealthy(group)
+    if is_deleting(group):
+        return
+    staying, bounds = _end_unhealthy(group), _bounds(group)
+    wanted = group.desired_capacity + staying
+    most = wanted if bounds is None else min(wanted, bounds.most)
     _leave_foreign_subnets(group)
     before, now = len(group.active_instances()), at(utcnow())
     first = f"At {now} {trigger}  " if trigger else ""
     difference = f"in response to a difference between desired and actual capacity, {{}} the capacity from {before} to "
     started = difference.format("increasing") + f"{group.desired_capacity}."
-    while len(group.active_instances()) < group.desired_capacity and may_launch(group):
+    while len(group.active_instances()) < most and may_launch(group):
         if launch(group, f"{first}At {now} an instance was started {started}") is None:
             return
     if group.__dict__.get("refreshing_to") is not None and group.desired_capacity > 0:
         return
     stopped = difference.format("shrinking") + f"{group.desired_capacity}."
-    while len(group.active_instances()) > group.desired_capacity and not suspended(group, "Terminate"):
+    while len(group.active_instances()) > wanted and not suspended(group, "Terminate"):
         member = _victim(group)
         if member is None:
             return

@@ -2,7 +2,20 @@
 
 from importlib.metadata import version
 
-from sandbox.api import autoscaling, ec2, ec2_launch, elbv2, iam, images, rds, route53, s3
+from sandbox.api import (
+    autoscaling,
+    balancers,
+    ec2,
+    ec2_launch,
+    elbv2,
+    iam,
+    images,
+    instance_refresh,
+    machines,
+    rds,
+    route53,
+    s3,
+)
 from sandbox.api.change import Change
 
 MOTO_VERSION = "5.2.5"
@@ -15,6 +28,9 @@ CHANGES: tuple[Change, ...] = (
     *elbv2.CHANGES,
     *s3.CHANGES,
     *autoscaling.CHANGES,
+    *instance_refresh.CHANGES,
+    *machines.CHANGES,
+    *balancers.CHANGES,
     *iam.CHANGES,
     *rds.CHANGES,
 )

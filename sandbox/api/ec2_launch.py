@@ -7,6 +7,7 @@ what it returns; Auto Scaling asks it before it accepts a template, as AWS does 
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NoReturn
@@ -64,6 +65,15 @@ SUPPORTED_DATA = frozenset(
 # EC2 API Reference, RunInstances: what an omitted InstanceType means.
 DEFAULT_INSTANCE_TYPE = "m1.small"
 IMAGE_ID = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+
+
+_lacks_capacity: Callable[[str], bool] = lambda region: False  # noqa: E731 - replaced as a whole
+
+
+def use_capacity(lacks_capacity: Callable[[str], bool]) -> None:
+    """Have `lacks_capacity(region)` say where nothing can be launched now."""
+    global _lacks_capacity
+    _lacks_capacity = lacks_capacity
 
 
 def refuse(code: str, message: str) -> NoReturn:
@@ -646,6 +656,12 @@ def _run_instances(
         security_group_names=security_group_names,
         arguments=arguments,
     )
+    if _lacks_capacity(backend.region_name):
+        refuse(
+            "InsufficientInstanceCapacity",
+            f"We currently do not have sufficient {launch.arguments['instance_type']} capacity in the Availability "
+            "Zone you requested. Our system will be working on provisioning additional capacity.",
+        )
     reservation = original(
         backend, launch.image_id, count, launch.user_data, launch.security_group_names, **launch.arguments
     )

@@ -18,6 +18,9 @@ from sandbox.api.change import Change, wrap
 
 # moto reads its own list (1,300 images a region) unless MOTO_AMIS_PATH names another before it is imported.
 RELEASES_FILE = Path(__file__).with_name("data") / "images.json"
+# Capabilities as RPM writes them, in the versions of the oldest of these releases and without their own releases
+# (AL2023 release notes, "All packages"): of all that an image has, what packages of an application ask for.
+PROVIDES_FILE = Path(__file__).with_name("data") / "image_provides.json"
 
 # Owner account of Amazon Linux images (EC2 User Guide, "Find an AMI", owner alias `amazon`).
 AMAZON = "137112412989"
@@ -76,6 +79,12 @@ def releases() -> list[Release]:
         for row in rows
     ]
     return sorted(known, key=lambda release: release.created)
+
+
+def provides() -> list[str]:
+    """What every image has, as RPM's capabilities: `NAME` or `NAME = VERSION`. Nothing binary runs, so no libraries."""
+    known: list[str] = json.loads(PROVIDES_FILE.read_text(encoding="utf-8"))
+    return known
 
 
 def image_id(region: str, name: str) -> str:

@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
 
 from lockstep.errors import FailedUnchangedError
-from sandbox.api import changes, children, loopback, s3, workers
+from sandbox.api import changes, children, loopback, s3
 from sandbox.api.application import SECURE, Application, Response
 
 HOST = "127.0.0.1"
@@ -171,11 +171,12 @@ def _listen(port: int) -> socket.socket:
 class ApiServer:
     """Serves the API until stopped; usable as a context manager.
 
-    The main port counts as TLS for `aws:SecureTransport`, the plain port as HTTP. Port 0 takes a free one. Raises
+    With `data_plane`, what it keeps records of runs as well: machines, balancers, groups. The main port counts as TLS
+    for `aws:SecureTransport`, the plain port as HTTP. Port 0 takes a free one. Raises
     FailedUnchangedError if a port can't be had. From then on this process connects to nothing but this machine.
     """
 
-    def __init__(self, port: int = 0, plain_port: int = 0) -> None:
+    def __init__(self, port: int = 0, plain_port: int = 0, *, data_plane: bool = False) -> None:
         loopback.refuse_other_hosts()
         changes.install()
         application = Application()
@@ -187,6 +188,7 @@ class ApiServer:
             raise
         self._servers = (main, plain)
         self._threads: list[threading.Thread] = []
+        self._data_plane = data_plane
 
     @property
     def endpoint_url(self) -> str:
@@ -206,7 +208,11 @@ class ApiServer:
         ]
         for thread in self._threads:
             thread.start()
-        workers.start()
+        if self._data_plane:
+            # It works on moto's backends, which must have been changed before they are imported there.
+            from sandbox.api import data_plane
+
+            data_plane.start(self.endpoint_url)
 
     def stop(self) -> None:
         """Stop accepting, let answers in progress finish (at most 5 s), free the ports, and end what was started."""
@@ -219,7 +225,10 @@ class ApiServer:
         for thread in self._threads:
             thread.join()
         self._threads = []
-        workers.stop()
+        if self._data_plane:
+            from sandbox.api import data_plane
+
+            data_plane.stop()
         children.stop_all()
         s3.stop()
 

@@ -22,7 +22,6 @@ class Worker:
         self._due = threading.Event()
         self._ending = False
         self._thread: threading.Thread | None = None
-        _workers.append(self)
 
     def wake(self) -> None:
         """Have the next turn now instead of at the end of the interval."""
@@ -35,7 +34,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the turn that is being taken."""
+        """End after the turn that is being taken. Not to be called under the backend lock, which it may wait for."""
         if self._thread is None:
             return
         self._ending = True
@@ -54,18 +53,3 @@ class Worker:
                 traceback.print_exception(error, file=sys.stderr)
             self._due.wait(self._interval)
             self._due.clear()
-
-
-_workers: list[Worker] = []
-
-
-def start() -> None:
-    """Start every worker."""
-    for worker in _workers:
-        worker.start()
-
-
-def stop() -> None:
-    """Stop every worker. Not to be called under the backend lock, which a turn may be waiting for."""
-    for worker in _workers:
-        worker.stop()

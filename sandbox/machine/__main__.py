@@ -5,39 +5,46 @@
 | first | what it is: see `Configuration` |
 | `{"do": "stop"}`, or the end | stop the services in order, then end |
 
-| on its stdout | |
+| on its stdout, a JSON object a line | |
 |---|---|
 | `{"console": text}` | a line of the instance's console |
+| `{"state": "booting"}` | it is told what it is, and does it |
 | `{"state": "running"}` | booted, every service that was to be started runs |
-| `{"state": "failed", "reason": text}` | the boot failed: it stays up, as on AWS, and serves nothing |
+| `{"state": "failed", "reason": text}` | the boot or a service failed: it stays up, as on AWS, and doesn't serve |
+| `{"service": name, "exit": status}` | a process of a service ended (negative: the signal) |
 
 A boot that fails doesn't end the machine: an instance without a service is what a balancer sees.
 """
 
 import json
 import os
-import selectors
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sandbox.machine import cloud_config, repository
+from sandbox.machine import cloud_config, repository, repository_files, systemctl
 from sandbox.machine.bucket import S3Endpoint
 from sandbox.machine.cloud_config import CloudConfig, WriteFile
 from sandbox.machine.errors import BootError
+from sandbox.machine.filesystem import FileSystem
+from sandbox.machine.life import Stopped, StopRequest, die_with_parent, input_lines
 from sandbox.machine.metadata import MetadataServer
 from sandbox.machine.services import Services
-from tools.child import end_with_parent
 
-_BUFFER = 65536
+_SYSTEMCTL: Final = ("systemctl", "/usr/bin/systemctl", "/bin/systemctl")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What a machine is told. `root` is an empty folder, its file system; `address` its loopback address;
-    `facts` what its metadata service says; `provides` what its image has, as RPM's capabilities."""
+    """What a machine is told.
+
+    `root` is an empty folder, its file system; `address` its loopback address; `arch` RPM's name of its architecture;
+    `user_data` is decoded; `facts` is what its metadata service says (`metadata.MetadataServer`); `provides` what its
+    image has, as RPM's capabilities (`NAME` or `NAME = VERSION`).
+    """
 
     root: Path
     address: str
@@ -61,9 +68,11 @@ class Configuration:
         )
 
 
-def tell(**message: str) -> None:
+def tell(**message: str | int) -> None:
     """One message to the API. Its end is the machine's, which the kernel sees to."""
-    os.write(1, json.dumps(message).encode() + b"\n")
+    line = json.dumps(message).encode() + b"\n"
+    while line:
+        line = line[os.write(1, line) :]
 
 
 def say(text: str) -> None:
@@ -71,98 +80,97 @@ def say(text: str) -> None:
     tell(console=text)
 
 
-def boot(machine: Configuration, services: Services) -> None:
-    """Do what the user data says, in cloud-init's order. Raises BootError."""
+def boot(machine: Configuration, system: FileSystem, services: Services, stop: StopRequest) -> None:
+    """Do what the user data says, in the order of cloud-init's modules. Raises BootError, and Stopped if it is told to
+    stop before it starts services.
+    """
     wanted = cloud_config.parse(machine.user_data)
-    _write_files(machine.root, wanted)
-    _write_repositories(machine.root, wanted)
-    if wanted.packages:
-        repository.install(machine.root, wanted.packages, machine.s3, machine.arch, machine.provides, say)
     for command in wanted.commands:
-        if Path(command[0]).name != "systemctl":
-            raise BootError(f"the sandbox runs nothing but systemctl in runcmd, and this is {' '.join(command)!r}")
+        _check_command(command)
+    with stop.interrupting():
+        repository_files.prepare(system)
+        _write_files(system, [file for file in wanted.files if not file.deferred])
+        _write_repositories(system, wanted)
+        if wanted.packages:
+            repository.install(system, wanted.packages, machine.s3, machine.arch, machine.provides, say)
+        _write_files(system, [file for file in wanted.files if file.deferred])
+    for command in wanted.commands:
         services.systemctl(command[1:])
-    services.settle()
+    services.settle(lambda: stop.is_told)
 
 
-def _write_files(root: Path, wanted: CloudConfig) -> None:
-    for entry in wanted.files:
-        _write(root, entry)
+def _check_command(command: Sequence[str]) -> None:
+    if command[0] not in _SYSTEMCTL:
+        raise BootError(f"the sandbox runs nothing but systemctl in runcmd, and doesn't run `{' '.join(command)}`")
+    systemctl.parse(command[1:])
 
 
-def _write(root: Path, entry: WriteFile) -> None:
-    path = root.joinpath(entry.path.lstrip("/"))
-    if ".." in Path(entry.path).parts:
-        raise BootError(f"write_files: {entry.path} leads out of the file system")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a" if entry.append else "w") as file:
-        file.write(entry.content)
-    if entry.permissions is not None:
-        path.chmod(entry.permissions)
+def _write_files(system: FileSystem, files: Sequence[WriteFile]) -> None:
+    for file in files:
+        system.write(file.path, file.content, mode=file.permissions, append=file.append)
 
 
-def _write_repositories(root: Path, wanted: CloudConfig) -> None:
-    folder = root / wanted.repository_folder.lstrip("/")
+def _write_repositories(system: FileSystem, wanted: CloudConfig) -> None:
     for name, options in wanted.repositories.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        lines = [f"{key}={_ini(value)}" for key, value in options.items()]
-        (folder / f"{name}.repo").write_text(f"[{name}]\n" + "\n".join(lines) + "\n")
+        lines = [f"[{name}]", *(f"{key}={value}" for key, value in options.items())]
+        system.write(f"{wanted.repository_folder}/{name}.repo", ("\n".join(lines) + "\n").encode())
 
 
-def _ini(value: Any) -> str:
-    """cloud-init writes booleans as dnf reads them."""
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def _is_booted(boot: Callable[[], None]) -> bool:
+    """Whether the boot went well; if not, the console and the API are told why."""
+    try:
+        boot()
+    except Exception as error:
+        reason = str(error)
+        if not isinstance(error, BootError):
+            traceback.print_exc()
+            reason = f"the sandbox's machine itself failed, see the sandbox's log: {error!r}"
+        say(f"Cloud-init failed: {reason}")
+        tell(state="failed", reason=reason)
+        return False
+    return True
 
 
-def serve(services: Services) -> None:
+def _serve(services: Services, stop: StopRequest, *, booted: bool) -> None:
     """Look after the services until told to stop."""
-    pending, stopped = b"", False
-
-    def listen() -> None:
-        nonlocal pending, stopped
-        data = os.read(0, _BUFFER)
-        *lines, pending = (pending + data).split(b"\n")
-        stopped = not data or any(json.loads(line).get("do") == "stop" for line in lines if line)
-
-    services.selector.register(0, selectors.EVENT_READ, listen)
     known: list[str] = []
-    while not stopped:
-        for key, _ in services.selector.select(services.turn()):
-            key.data()
-        if services.failures != known:
+    while not stop.is_told:
+        services.turn()
+        if booted and services.failures != known:
             known = services.failures
-            tell(state="failed", reason="; ".join(known))
+            if known:
+                tell(state="failed", reason="; ".join(known))
+            else:
+                tell(state="running")
 
 
 def main() -> int:
     """Boot, serve, stop."""
-    end_with_parent()
-    machine = Configuration.read(_first_line())
-    metadata = MetadataServer(machine.address, machine.facts)
-    services = Services(machine.root, machine.address, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}, say)
+    die_with_parent()
+    stop = StopRequest()
+    lines = input_lines()
+    first = next(lines, None)
+    if first is None:
+        return 0
+    machine = Configuration.read(first)
+    stop.listen(lines)
+    tell(state="booting")
+    system = FileSystem(machine.root)
+    metadata = MetadataServer(machine.address, {"architecture": machine.arch, **machine.facts})
+    environment = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
+    services = Services(system, machine.address, environment, say, lambda name, status: tell(service=name, exit=status))
+    stop.wake(services.selector)
     try:
-        boot(machine, services)
-        say(f"Cloud-init finished: instance {machine.facts['instance_id']} is up")
-        tell(state="running")
-    except BootError as error:
-        say(f"Cloud-init failed: {error}")
-        tell(state="failed", reason=str(error))
-    try:
-        serve(services)
+        booted = _is_booted(lambda: boot(machine, system, services, stop))
+        if booted:
+            say(f"Cloud-init finished: instance {machine.facts['instance_id']} is up")
+            tell(state="running")
+        _serve(services, stop, booted=booted)
+    except Stopped:
+        say("Told to stop while it was booting")
     finally:
         services.stop()
     return 0
-
-
-def _first_line() -> bytes:
-    """Read no more than the line: what follows is for `serve`."""
-    line = b""
-    while not line.endswith(b"\n"):
-        read = os.read(0, 1)
-        if not read:
-            raise SystemExit(0)
-        line += read
-    return line
 
 
 if __name__ == "__main__":

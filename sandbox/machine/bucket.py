@@ -62,7 +62,9 @@ class S3Endpoint:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme != "https":
-            raise BootError(f"{url}: the bucket's policy refuses {parts.scheme or 'a path'}; use https")
+            raise BootError(
+                f"{url}: a machine of the sandbox fetches over https, not {parts.scheme or 'without a scheme'}"
+            )
         key = quote(unquote(parts.path.lstrip("/")), safe="/~")
         if virtual := _VIRTUAL.fullmatch(host):
             region, path = virtual["region"], f"/{virtual['bucket']}/{key}"

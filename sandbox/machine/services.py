@@ -1,421 +1,408 @@
 """What systemd does on a machine: enables, starts, restarts and stops services, and holds their sockets for them.
 
-A socket is open from when its unit starts until the machine stops, across every restart of its service: a connection
-that comes meanwhile waits instead of being refused (systemd.socket(5), sd_listen_fds(3)).
+A socket is open from when its unit starts, across every restart of its service: a connection that comes meanwhile
+waits instead of being refused, and starts the service if that doesn't run (systemd.socket(5)). Only a service that was
+started too often takes its sockets with it (systemd.unit(5), StartLimitBurst=).
 """
 
 import contextlib
-import fcntl
-import os
 import selectors
-import shlex
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from sandbox import processes
-from sandbox.machine import units
+from sandbox.clock import real
+from sandbox.machine import dependencies, execution, units
 from sandbox.machine.errors import BootError
+from sandbox.machine.execution import Process
+from sandbox.machine.filesystem import FileSystem
+from sandbox.machine.sockets import ListeningSocket, listen
+from sandbox.machine.systemctl import parse
 from sandbox.machine.units import Unit
 
 Say = Callable[[str], None]
+OnEnd = Callable[[str, int], None]
 
 # systemd-system.conf(5): DefaultStartLimitIntervalSec, DefaultStartLimitBurst, DefaultRestartSec,
-# DefaultTimeoutStopSec.
+# DefaultTimeoutStopSec. AWS's seconds.
 START_INTERVAL: Final = 10.0
 START_BURST: Final = 5
 RESTART_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 90.0
-BACKLOG: Final = 4096
-_HIGH_DESCRIPTOR: Final = 100
-# A service of Type=simple counts as started once its process runs; one that fails at once fails the boot all the same.
 SETTLE_SECONDS: Final = 0.3
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# The one interpreter that machines share with their host; the image has a python3 of its own on AWS.
-_PYTHONS: Final = ("/usr/bin/python3", "/usr/bin/env python3")
-
-# Becomes the service: LISTEN_PID has to be its own process id, which only the new process knows. It dies with the
-# machine (prctl(2), PR_SET_PDEATHSIG).
-_EXEC = """
-import ctypes, os, sys
-parent, count, names, descriptors, program = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:]
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != parent:
-    os._exit(1)
-if count != "0":
-    for target, source in enumerate(map(int, descriptors.split(",")), 3):
-        os.dup2(source, target)
-        os.close(source)
-    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=names)
-os.execve(program[0], program, os.environ)
+"""How long a service has to run to count as started: Type=simple says so at once, also of one that fails. Real
+seconds.
 """
-
-
-@dataclass
-class Socket:
-    """A socket unit that was started."""
-
-    unit: Unit
-    listeners: list[socket.socket]
-
-    @property
-    def name(self) -> str:
-        """What the service finds in LISTEN_FDNAMES."""
-        return self.unit.one("Socket", "FileDescriptorName", self.unit.name)
+# systemd.service(5), "Restart=": these end a service cleanly.
+_CLEAN: Final = frozenset({0, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE})
+_TURN_SECONDS: Final = 0.05
 
 
 @dataclass
 class Service:
-    """A service that was started, or is to be."""
+    """A service that was started. `before` are the commands that have to succeed first; times are of time.monotonic.
+
+    `failed` says why it doesn't run and won't by itself.
+    """
 
     unit: Unit
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
+    before: list[str] = field(default_factory=list)
+    is_main: bool = False
+    started_at: float = 0.0
     starts: list[float] = field(default_factory=list)
     restart_at: float | None = None
-    failed: str = ""
     stopping: bool = False
+    failed: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs, or is about to."""
+        return self.process is not None or self.restart_at is not None
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether it has run for a moment, or has ended for good, well or not."""
+        if not self.is_active:
+            return True
+        return self.process is not None and self.is_main and time.monotonic() - self.started_at >= SETTLE_SECONDS
 
 
 class Services:
-    """The services of the machine at `address`, whose file system is `root`. Used from one thread."""
+    """The services of the machine at `address`. Used from one thread, which calls the data of what `selector` reports
+    and then `turn`.
 
-    def __init__(self, root: Path, address: str, environment: Mapping[str, str], say: Say) -> None:
-        self._root = root
+    `on_end` gets the name of a service and the status of its process (negative: the signal).
+    """
+
+    def __init__(
+        self, system: FileSystem, address: str, environment: Mapping[str, str], say: Say, on_end: OnEnd
+    ) -> None:
+        self._system = system
         self._address = address
         self._environment = dict(environment)
         self._say = say
+        self._on_end = on_end
         self._enabled: set[str] = set()
-        self._sockets: dict[str, Socket] = {}
+        self._sockets: dict[str, ListeningSocket] = {}
         self._services: dict[str, Service] = {}
-        self._selector = selectors.DefaultSelector()
-
-    @property
-    def selector(self) -> selectors.BaseSelector:
-        """What has to be waited for; call the data of what is ready."""
-        return self._selector
+        self._closing = False
+        self.selector = selectors.DefaultSelector()
 
     @property
     def failures(self) -> list[str]:
         """The services that have failed for good, each with its reason."""
         return [f"{name} {each.failed}" for name, each in self._services.items() if each.failed]
 
+    # --- systemctl
+
     def systemctl(self, words: Sequence[str]) -> None:
         """Do one `systemctl` command. Raises BootError for what isn't supported or fails."""
-        options = [word for word in words if word.startswith("-")]
-        command, *names = [word for word in words if not word.startswith("-")] or [""]
-        if unknown := set(options) - {"--now", "--quiet", "-q", "--no-block"}:
-            raise BootError(f"the sandbox doesn't support systemctl {' '.join(sorted(unknown))}")
-        wanted = [name if "." in name else f"{name}.service" for name in names]
+        command, names, now = parse(words)
         if command == "daemon-reload":
             return
-        if command not in ("enable", "disable", "start", "stop", "restart"):
-            raise BootError(f"the sandbox doesn't support systemctl {command}")
-        for name in wanted:
-            self._do(command, name, now="--now" in options)
+        for name in names:
+            if command == "enable":
+                self._enable(name)
+            elif command == "disable":
+                self._disable(name)
+        if command in ("stop", "restart") or (command == "disable" and now):
+            stopped = [other for name in names for other in self._stop(name)]
+            names = list(dict.fromkeys([*names, *reversed(stopped)]))
+        if command in ("start", "restart") or (command == "enable" and now):
+            for name in names:
+                self._start(name)
 
-    def turn(self) -> float | None:
-        """Start again what is due; returns the seconds until something is, None if nothing will be."""
-        now = time.monotonic()
-        for service in self._services.values():
-            if service.restart_at is not None and service.restart_at <= now:
-                service.restart_at = None
-                self._launch(service)
-        due = [each.restart_at for each in self._services.values() if each.restart_at is not None]
-        return max(0.0, min(due) - now) if due else None
-
-    def settle(self) -> None:
-        """Wait a moment, and raise BootError if a service has failed."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline and not self.failures:
-            for key, _ in self._selector.select(0.02):
-                key.data()
-            self.turn()
+    def settle(self, is_told_to_stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait until every service has run for a moment. Raises BootError if one has failed, or keeps being restarted
+        for longer than systemd counts its starts.
+        """
+        deadline = time.monotonic() + real(START_INTERVAL) + SETTLE_SECONDS
+        while not self.failures and not is_told_to_stop():
+            unsettled = [name for name, each in self._services.items() if not each.has_settled]
+            if not unsettled:
+                return
+            if time.monotonic() > deadline:
+                raise BootError(f"{', '.join(unsettled)} didn't stay up, and will be restarted")
+            self.turn(_TURN_SECONDS)
         if self.failures:
             raise BootError("; ".join(self.failures))
 
-    def stop(self) -> None:
-        """Stop every service in order, then close the sockets."""
-        for service in self._services.values():
-            self._end(service)
-        for each in self._sockets.values():
-            for listener in each.listeners:
-                listener.close()
+    def turn(self, at_most: float | None = None) -> None:
+        """Wait for something to happen, at most so many seconds, and deal with it; start again what is due."""
+        for key, _ in self.selector.select(self._until_next(at_most)):
+            # What came first may have ended what this is about.
+            if key.fd in self.selector.get_map():
+                key.data()
+        now = time.monotonic()
+        for service in list(self._services.values()):
+            if service.restart_at is not None and service.restart_at <= now:
+                service.restart_at = None
+                self._launch(service)
 
-    def _do(self, command: str, name: str, *, now: bool) -> None:
-        if command == "enable":
-            self._enable(name)
-            if now:
-                self._start(name)
-        elif command == "start":
-            self._start(name)
-        elif command == "disable":
-            self._enabled.discard(name)
-            if now:
-                self._stop(name)
-        elif command == "stop":
-            self._stop(name)
-        else:
-            self._stop(name)
-            self._start(name)
+    def stop(self) -> None:
+        """Stop every service, all at once, then close the sockets."""
+        self._closing = True
+        self._end([each for each in self._services.values() if each.is_active])
+        for each in self._sockets.values():
+            self._ignore_connections(each)
+            each.close()
+        self._sockets.clear()
+
+    def _until_next(self, at_most: float | None) -> float | None:
+        now = time.monotonic()
+        waits = [each.restart_at - now for each in self._services.values() if each.restart_at is not None]
+        if at_most is not None:
+            waits.append(at_most)
+        return max(0.0, min(waits)) if waits else None
+
+    # --- units
 
     def _unit(self, name: str) -> Unit:
-        unit = units.load(self._root, name)
+        unit = units.load(self._system, name)
         if unit is None:
-            raise BootError(f"Unit file {name} does not exist")
+            raise BootError(f"Unit {name} not found")
         return unit
 
     def _enable(self, name: str) -> None:
         if name in self._enabled:
             return
         unit = self._unit(name)
-        if not unit.all("Install", "WantedBy") and not unit.all("Install", "RequiredBy"):
-            raise BootError(f"{name} has no [Install] section that says what wants it")
+        if not unit.words("Install", "WantedBy", "RequiredBy", "Also"):
+            raise BootError(f"{name} has no [Install] section that says what wants it, so it can't be enabled")
         self._enabled.add(name)
+        self._say(f"Created symlink for {name}, wanted by {', '.join(unit.words('Install', 'WantedBy', 'RequiredBy'))}")
         for other in unit.words("Install", "Also"):
             self._enable(other)
 
-    def _start(self, name: str) -> None:
-        if name in self._sockets or (name in self._services and self._services[name].process is not None):
-            return
-        unit = self._unit(name)
-        for path in unit.all("Unit", "ConditionPathExists"):
-            if path.startswith("!") == (self._root / path.lstrip("!/")).exists():
-                self._say(f"{name}: condition ConditionPathExists={path} isn't met")
-                return
-        for other in unit.words("Unit", "Requires", "BindsTo"):
-            if other.endswith((".service", ".socket")):
-                self._start(other)
-        for other in unit.words("Unit", "Wants"):
-            if other.endswith((".service", ".socket")) and units.load(self._root, other):
-                self._start(other)
-        if unit.is_socket:
-            self._listen(unit)
-        else:
-            service = self._services[name] = Service(unit)
-            if unit.confinement:
-                self._say(f"{name}: not confined here as on AWS: {', '.join(unit.confinement)}")
-            self._launch(service)
+    def _disable(self, name: str) -> None:
+        self._enabled.difference_update([name, *self._unit(name).words("Install", "Also")])
 
-    def _stop(self, name: str) -> None:
-        if name in self._services:
-            self._end(self._services.pop(name))
-        elif name in self._sockets:
-            for listener in self._sockets.pop(name).listeners:
-                listener.close()
+    def _start(self, name: str) -> None:
+        """Start a unit and what it needs. A unit that runs already is left alone."""
+        for unit in self._in_order(name):
+            if not self._may_start(unit):
+                continue
+            if unit.is_socket:
+                self._listen(unit)
+            else:
+                service = self._services.setdefault(unit.name, Service(unit))
+                service.unit = unit
+                if unit.confinement:
+                    self._say(f"{unit.name}: not confined here as on AWS: {', '.join(unit.confinement)}")
+                self._launch(service)
+
+    def _may_start(self, unit: Unit) -> bool:
+        if unit.name in self._sockets or (unit.name in self._services and self._services[unit.name].is_active):
+            return False
+        for path in unit.all("Unit", "ConditionPathExists"):
+            if path.startswith("|"):
+                raise BootError(f"the sandbox doesn't support ConditionPathExists={path} of {unit.name}")
+            if self._system.exists(path.removeprefix("!")) == path.startswith("!"):
+                self._say(f"{unit.name} was skipped because of an unmet condition check (ConditionPathExists={path})")
+                return False
+        return True
+
+    def _in_order(self, name: str) -> list[Unit]:
+        """The unit and all that it needs, what has to be started first in front."""
+        needed: dict[str, Unit] = {}
+        pending = [(name, True)]
+        while pending:
+            other, must = pending.pop(0)
+            if other in needed:
+                continue
+            unit = self._unit(other) if must else units.load(self._system, other)
+            if unit is not None:
+                needed[other] = unit
+                pending += [(each, True) for each in dependencies.required(unit)]
+                pending += [(each, False) for each in dependencies.wanted(unit)]
+        return dependencies.in_order(needed)
+
+    def _stop(self, name: str) -> list[str]:
+        """Stop a unit and what requires it; returns what was stopped, in that order."""
+        active = [each for each, service in self._services.items() if service.is_active] + list(self._sockets)
+        stopped: list[str] = []
+        for other in active:
+            if other != name and name in self._unit(other).words("Unit", "Requires", "BindsTo"):
+                stopped += self._stop(other)
+        if name in self._sockets:
+            listening = self._sockets.pop(name)
+            self._ignore_connections(listening)
+            listening.close()
+        elif name in self._services:
+            self._end([self._services[name]])
+            self._services[name].failed = ""
+        elif self._unit(name):
+            return stopped
+        return [*stopped, name]
+
+    # --- sockets
 
     def _listen(self, unit: Unit) -> None:
-        listeners = []
-        for value in unit.all("Socket", "ListenStream"):
-            host, _, port = value.rpartition(":")
-            if not port.isdecimal() or host not in ("", "0.0.0.0", "[::]", "127.0.0.1"):
-                raise BootError(f"the sandbox doesn't support ListenStream={value} of {unit.name}")
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((self._address, int(port)))
-                listener.listen(int(unit.one("Socket", "Backlog", str(BACKLOG))))
-            except OSError as error:
-                raise BootError(f"{unit.name} can't listen on port {port}: {error.strerror}") from error
-            listeners.append(listener)
-        started = self._sockets[unit.name] = Socket(unit, listeners)
-        self._say(f"Listening on {unit.name}")
-        self._activate_on_connection(started)
+        service = self._services.get(unit.service)
+        if service is not None and service.is_active:
+            raise BootError(f"{unit.name}: {unit.service} is already active, so its socket can't be started")
+        self._unit(unit.service)
+        started = self._sockets[unit.name] = listen(unit, self._address)
+        self._say(f"Listening on {unit.name}: {', '.join(unit.all('Socket', 'ListenStream'))}")
+        self._await_connections(started)
 
-    def _activate_on_connection(self, started: Socket) -> None:
-        """While its service doesn't run, the first connection starts it."""
-        name = started.unit.one("Socket", "Service", f"{started.unit.stem}.service")
+    def _await_connections(self, listening: ListeningSocket) -> None:
+        """While its service doesn't run, a connection starts it."""
 
         def activate() -> None:
-            self._forget_connections(started)
-            if name not in self._services:
-                self._start(name)
+            self._ignore_connections(listening)
+            try:
+                self._start(listening.unit.service)
+            except BootError as error:
+                self._fail(listening.unit.service, str(error))
 
-        running = self._services.get(name)
-        if running is None or (running.process is None and not running.failed):
-            for listener in started.listeners:
-                with contextlib.suppress(KeyError):
-                    self._selector.register(listener, selectors.EVENT_READ, activate)
-
-    def _forget_connections(self, started: Socket) -> None:
-        for listener in started.listeners:
+        service = self._services.get(listening.unit.service)
+        if self._closing or (service is not None and service.is_active):
+            return
+        for listener in listening.listeners:
             with contextlib.suppress(KeyError):
-                self._selector.unregister(listener)
+                self.selector.register(listener, selectors.EVENT_READ, activate)
 
-    def _sockets_of(self, service: Service) -> list[Socket]:
-        named = service.unit.words("Service", "Sockets")
-        wanted = [*named, f"{service.unit.stem}.socket"]
-        return [
-            each
-            for name, each in self._sockets.items()
-            if name in wanted or each.unit.one("Socket", "Service") == service.unit.name
-        ]
+    def _ignore_connections(self, listening: ListeningSocket) -> None:
+        for listener in listening.listeners:
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(listener)
+
+    def _sockets_of(self, service: Service) -> list[ListeningSocket]:
+        return [each for each in self._sockets.values() if each.serves(service.unit)]
+
+    # --- processes
 
     def _launch(self, service: Service) -> None:
+        """Start a service, its ExecStartPre first."""
         now = time.monotonic()
-        service.starts = [at for at in service.starts if now - at < START_INTERVAL]
-        if len(service.starts) >= START_BURST:
-            service.failed = f"start request repeated too quickly: it ended {START_BURST} times in {START_INTERVAL:g} s"
-            self._say(f"{service.unit.name}: {service.failed}")
+        interval = real(service.unit.seconds("Unit", "StartLimitIntervalSec", START_INTERVAL))
+        burst = service.unit.number("Unit", "StartLimitBurst", START_BURST)
+        service.starts = [at for at in service.starts if now - at < interval]
+        service.failed = ""
+        if burst and len(service.starts) >= burst:
+            self._fail(
+                service.unit.name, f"was started {burst} times in a row and ended: Start request repeated too quickly"
+            )
+            for listening in self._sockets_of(service):
+                self._ignore_connections(listening)
+                listening.close()
+                del self._sockets[listening.unit.name]
             return
         service.starts.append(now)
-        for command in service.unit.all("Service", "ExecStartPre"):
-            if not self._run_first(service, command):
-                return
+        service.stopping = False
+        service.before = list(service.unit.all("Service", "ExecStartPre"))
+        self._run_next(service)
+
+    def _run_next(self, service: Service) -> None:
+        """The next command of a start: one that has to succeed first, or the service itself."""
+        service.is_main = not service.before
+        command = service.unit.one("Service", "ExecStart") if service.is_main else service.before[0]
         sockets = self._sockets_of(service)
         for each in sockets:
-            self._forget_connections(each)
+            self._ignore_connections(each)
         listeners = [(each.name, listener) for each in sockets for listener in each.listeners]
-        program = self._program(service.unit, service.unit.one("Service", "ExecStart"))
-        # High numbers, so that copying one to its place can't overwrite the next.
-        passed = [fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR) for _, listener in listeners]
-        wrapper = [
-            sys.executable,
-            "-E",
-            "-S",
-            "-c",
-            _EXEC,
-            str(os.getpid()),
-            str(len(listeners)),
-            ":".join(name for name, _ in listeners),
-            ",".join(map(str, passed)),
-            *program,
-        ]
         try:
-            service.process = subprocess.Popen(
-                wrapper,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder(service.unit),
-                env=self._environment_of(service.unit),
-                pass_fds=passed,
-                start_new_session=True,
+            process = execution.start(
+                self._system,
+                service.unit,
+                command.removeprefix("-"),
+                self._environment,
+                listeners if service.is_main else (),
             )
-        finally:
-            for descriptor in passed:
-                os.close(descriptor)
-        assert service.process.stdout is not None
-        output = service.process.stdout
-        os.set_blocking(output.fileno(), False)
-        self._selector.register(output, selectors.EVENT_READ, lambda: self._hear(service, output.fileno()))
-        descriptor = os.pidfd_open(service.process.pid)
-        self._selector.register(descriptor, selectors.EVENT_READ, lambda: self._ended(service, descriptor))
-        self._say(f"Started {service.unit.name}")
+        except BootError as error:
+            self._fail(service.unit.name, str(error))
+            for each in sockets:
+                self._await_connections(each)
+            return
+        service.process, service.started_at = process, time.monotonic()
+        self.selector.register(process.output, selectors.EVENT_READ, lambda: self._hear(service, process))
+        self.selector.register(process.ended, selectors.EVENT_READ, lambda: self._ended(service, process))
+        if service.is_main:
+            self._say(f"Started {service.unit.one('Unit', 'Description') or service.unit.name} ({service.unit.name})")
 
-    def _run_first(self, service: Service, command: str) -> bool:
-        """ExecStartPre: the service starts only if it succeeds, or is told not to mind by a leading `-`."""
-        optional = command.startswith("-")
-        done = subprocess.run(
-            self._program(service.unit, command.lstrip("-")),
-            env=self._environment_of(service.unit),
-            cwd=self._folder(service.unit),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0 or optional:
-            return True
-        service.failed = f"ExecStartPre={command} ended with status {done.returncode}"
-        self._say(f"{service.unit.name}: {service.failed}")
-        return False
-
-    def _program(self, unit: Unit, command: str) -> list[str]:
-        """The words of a command, with paths that the machine has turned into those of the host."""
-        words = shlex.split(command)
-        if not words or not words[0].startswith("/"):
-            raise BootError(f"{command!r} of {unit.name} doesn't begin with the path of a program")
-        mapped = [self._mapped(word) for word in words]
-        if Path(mapped[0]).exists() and mapped[0] != words[0]:
-            return mapped
-        if words[0] in _PYTHONS:
-            # Without what the environment and the user's folder add: the image's interpreter has none of it.
-            return [sys.executable, "-E", "-s", *mapped[1:]]
-        raise BootError(f"{unit.name}: {words[0]} isn't on the machine")
-
-    def _mapped(self, word: str) -> str:
-        inside = self._root / word.lstrip("/")
-        return str(inside) if word.startswith("/") and inside.exists() else word
-
-    def _folder(self, unit: Unit) -> Path:
-        path = unit.one("Service", "WorkingDirectory", "/").lstrip("-")
-        return self._root / path.lstrip("/")
-
-    def _environment_of(self, unit: Unit) -> dict[str, str]:
-        environment = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/", **self._environment}
-        for file in unit.all("Service", "EnvironmentFile"):
-            path = self._root / file.lstrip("-/")
-            if path.is_file():
-                environment |= _assignments(path.read_text().splitlines())
-            elif not file.startswith("-"):
-                raise BootError(f"{unit.name}: EnvironmentFile {file} doesn't exist")
-        for value in unit.all("Service", "Environment"):
-            environment |= _assignments(shlex.split(value))
-        if processes.MARK in os.environ:
-            environment[processes.MARK] = os.environ[processes.MARK]
-        return environment
-
-    def _hear(self, service: Service, descriptor: int) -> None:
+    def _hear(self, service: Service, process: Process) -> None:
         try:
-            data = os.read(descriptor, 65536)
-        except BlockingIOError:
-            return
-        if not data:
-            self._selector.unregister(descriptor)
-            return
-        for line in data.decode(errors="replace").splitlines():
-            self._say(f"{service.unit.stem}: {line}")
+            for line in process.lines():
+                self._say_of(service, process, line)
+        except EOFError:
+            self.selector.unregister(process.output)
 
-    def _ended(self, service: Service, descriptor: int) -> None:
-        self._selector.unregister(descriptor)
-        os.close(descriptor)
-        process = service.process
-        assert process is not None
-        assert process.stdout is not None
-        with contextlib.suppress(KeyError, ValueError):
-            self._hear(service, process.stdout.fileno())
-            self._selector.unregister(process.stdout)
-        process.stdout.close()
-        status = process.wait()
+    def _say_of(self, service: Service, process: Process, line: str) -> None:
+        name = service.unit.one("Service", "SyslogIdentifier") or service.unit.stem
+        self._say(f"{name}[{process.pid}]: {line}")
+
+    def _ended(self, service: Service, process: Process) -> None:
+        self.selector.unregister(process.ended)
+        with contextlib.suppress(KeyError):
+            self.selector.unregister(process.output)
+        status, last = process.finish()
+        for line in last:
+            self._say_of(service, process, line)
         service.process = None
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        how = _how(status)
+        if not service.is_main and not service.stopping:
+            command = service.before.pop(0)
+            if status == 0 or command.startswith("-"):
+                self._run_next(service)
+                return
+            how = f"ExecStartPre={command} {how}"
         self._say(f"{service.unit.name}: {how}")
-        if service.stopping:
-            return
-        restart = service.unit.one("Service", "Restart", "no")
-        # systemd.service(5), "Restart=": SIGHUP, SIGINT, SIGTERM and SIGPIPE are clean ends.
-        clean = status in (0, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE)
-        if restart == "always" or ((restart == "on-failure") != clean and restart in ("on-failure", "on-success")):
-            wait = units.seconds(service.unit, "Service", "RestartSec", RESTART_SECONDS)
-            service.restart_at = time.monotonic() + wait
-        elif not clean:
-            service.failed = how
-        else:
-            del self._services[service.unit.name]
-            for each in self._sockets_of(service):
-                self._activate_on_connection(each)
+        self._on_end(service.unit.name, status)
+        self._decide(service, status, how)
 
-    def _end(self, service: Service) -> None:
-        service.stopping, service.restart_at = True, None
-        process = service.process
-        if process is None:
-            return
-        name = service.unit.one("Service", "KillSignal", "SIGTERM")
-        process.send_signal(getattr(signal, name, signal.SIGTERM))
-        deadline = time.monotonic() + units.seconds(service.unit, "Service", "TimeoutStopSec", STOP_SECONDS)
-        while service.process is not None and time.monotonic() < deadline:
-            for key, _ in self._selector.select(0.05):
-                key.data()
-        if service.process is not None:
-            process.kill()
-            process.wait()
+    def _decide(self, service: Service, status: int, how: str) -> None:
+        """What follows from the end of a service: nothing, another start, or failure."""
+        if not service.stopping:
+            clean = status in _CLEAN and (service.is_main or status == 0)
+            tolerated = service.is_main and service.unit.one("Service", "ExecStart").startswith("-")
+            if _is_restarted(service.unit.one("Service", "Restart", "no"), clean=clean or tolerated):
+                wait = service.unit.seconds("Service", "RestartSec", RESTART_SECONDS)
+                service.restart_at = time.monotonic() + real(wait)
+                return
+            if not clean and not tolerated:
+                self._fail(service.unit.name, how)
+        for each in self._sockets_of(service):
+            self._await_connections(each)
+
+    def _fail(self, name: str, reason: str) -> None:
+        service = self._services.get(name)
+        if service is not None:
+            service.failed = reason
+            service.restart_at = None
+        self._say(f"Failed to start {name}: {reason}")
+
+    def _end(self, ending: Sequence[Service]) -> None:
+        """Ask services to end, and kill those that don't in time."""
+        now = time.monotonic()
+        deadlines = {}
+        for service in ending:
+            service.stopping, service.restart_at = True, None
+            if service.process is not None:
+                group = service.unit.one("Service", "KillMode", "control-group") == "control-group"
+                service.process.signal(service.unit.stop_signal, group=group)
+                deadlines[service.unit.name] = now + real(
+                    service.unit.seconds("Service", "TimeoutStopSec", STOP_SECONDS)
+                )
+        while running := [each for each in ending if each.process is not None]:
+            for service in running:
+                if time.monotonic() > deadlines[service.unit.name] and service.process is not None:
+                    self._say(f"{service.unit.name}: didn't end in time, killing it")
+                    service.process.signal(signal.SIGKILL, group=True)
+            self.turn(_TURN_SECONDS)
 
 
-def _assignments(items: Sequence[str]) -> dict[str, str]:
-    pairs = (item.partition("=") for item in items if item.strip() and not item.lstrip().startswith(("#", ";")))
-    return {name.strip(): value.strip().strip("\"'") for name, sign, value in pairs if sign}
+def _is_restarted(restart: str, *, clean: bool) -> bool:
+    return restart == "always" or restart == ("on-success" if clean else "on-failure")
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

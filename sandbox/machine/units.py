@@ -1,77 +1,32 @@
 """systemd's unit files, as far as the sandbox does what they say; everything else is refused by unit, section and key.
 
-systemd.syntax(7), systemd.unit(5), systemd.service(5), systemd.socket(5), systemd.exec(5).
+systemd.syntax(7), systemd.unit(5); what is known is in `unit_keys`.
 """
 
+import math
 import re
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Final
 
 from sandbox.machine.errors import BootError
+from sandbox.machine.filesystem import FileSystem
+from sandbox.machine.unit_keys import CONFINEMENT, DONE, SECTIONS, SPANS, TRUE, VALUES
 
-FOLDERS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
-
-# What the sandbox does.
-_DONE: Final[Mapping[str, frozenset[str]]] = {
-    "Unit": frozenset({"Requires", "Wants", "BindsTo", "After", "Before", "ConditionPathExists"}),
-    "Service": frozenset(
-        {
-            "Type",
-            "ExecStart",
-            "ExecStartPre",
-            "Environment",
-            "EnvironmentFile",
-            "WorkingDirectory",
-            "Restart",
-            "RestartSec",
-            "TimeoutStopSec",
-            "KillSignal",
-            "Sockets",
-            "StandardOutput",
-            "StandardError",
-        }
-    ),
-    "Socket": frozenset({"ListenStream", "Accept", "Service", "FileDescriptorName", "Backlog", "NoDelay"}),
-    "Install": frozenset({"WantedBy", "RequiredBy", "Also"}),
-}
-_DOCUMENTARY: Final = frozenset({"Description", "Documentation"})
-# What a service may not do on AWS and may here: it is a process of the user who runs the sandbox.
-CONFINEMENT: Final = frozenset(
-    {
-        "AmbientCapabilities",
-        "CapabilityBoundingSet",
-        "DynamicUser",
-        "Group",
-        "LockPersonality",
-        "MemoryDenyWriteExecute",
-        "NoNewPrivileges",
-        "PrivateDevices",
-        "PrivateTmp",
-        "ProtectClock",
-        "ProtectControlGroups",
-        "ProtectHome",
-        "ProtectHostname",
-        "ProtectKernelLogs",
-        "ProtectKernelModules",
-        "ProtectKernelTunables",
-        "ProtectSystem",
-        "RestrictAddressFamilies",
-        "RestrictNamespaces",
-        "RestrictRealtime",
-        "RestrictSUIDSGID",
-        "SystemCallArchitectures",
-        "SystemCallFilter",
-        "UMask",
-        "User",
-    }
+# systemd.unit(5), "Unit File Load Path": what is in a former folder hides what is in a latter.
+FOLDERS: Final = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
 )
-_SECTIONS: Final = {".service": ("Unit", "Service", "Install"), ".socket": ("Unit", "Socket", "Install")}
-_TYPES: Final = ("simple", "exec")
-_RESTARTS: Final = ("no", "on-failure", "always", "on-success")
+_MASK: Final = "/dev/null"
 _SPECIFIER: Final = re.compile("%(.)")
-_SPANS: Final = {"ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_SPAN: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)\s*")
+
+Sections = dict[str, dict[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -104,62 +59,113 @@ class Unit:
         """Every word of every value of `keys`."""
         return [word for key in keys for value in self.all(section, key) for word in value.split()]
 
+    def is_true(self, section: str, key: str) -> bool:
+        """Whether a key is set, and to true."""
+        return self.one(section, key).lower() in TRUE
+
+    def seconds(self, section: str, key: str, default: float) -> float:
+        """A span of time in seconds. Raises BootError if it isn't one."""
+        text = self.one(section, key)
+        if not text:
+            return default
+        if text == "infinity":
+            return math.inf
+        total, at = 0.0, 0
+        for match in _SPAN.finditer(text):
+            if match.start() != at or match["unit"] not in SPANS:
+                break
+            total += float(match["number"]) * SPANS[match["unit"]]
+            at = match.end()
+        if at != len(text):
+            raise BootError(f"{key}={text} of {self.name} isn't a span of time that the sandbox reads")
+        return total
+
+    def number(self, section: str, key: str, default: int) -> int:
+        """A whole number. Raises BootError if it isn't one."""
+        text = self.one(section, key) or str(default)
+        if not text.isdecimal():
+            raise BootError(f"{key}={text} of {self.name} isn't a number")
+        return int(text)
+
+    @property
+    def service(self) -> str:
+        """Of a socket: the service that a connection starts."""
+        return self.one("Socket", "Service", f"{self.stem}.service")
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """What asks the service to end. Raises BootError if there is no such signal."""
+        name = self.one("Service", "KillSignal", "SIGTERM")
+        try:
+            return signal.Signals[name]
+        except KeyError:
+            raise BootError(f"KillSignal={name} of {self.name} isn't the name of a signal") from None
+
     @property
     def confinement(self) -> list[str]:
         """The keys that confine a service on AWS and don't here."""
         return sorted(set(self.sections.get("Service", {})) & CONFINEMENT)
 
 
-def load(root: Path, name: str) -> Unit | None:
-    """The unit `name` in the file system `root`; None if there is none. Raises BootError for what isn't supported."""
+def load(system: FileSystem, name: str) -> Unit | None:
+    """The unit `name` with its drop-ins; None if there is none. Raises BootError for what isn't supported."""
+    if "@" in name:
+        raise BootError(f"the sandbox has no templates of units ({name})")
     for folder in FOLDERS:
-        path = root / folder / name
-        if path.is_file():
-            return parse(name, path.read_text())
+        path = f"{folder}/{name}"
+        if _is_masked(system, path):
+            raise BootError(f"Unit {name} is masked")
+        if system.is_file(path):
+            return parse(name, system.read_text(path), *_drop_ins(system, name))
     return None
 
 
-def parse(name: str, text: str) -> Unit:
-    """The unit in `text`. Raises BootError for what isn't supported, by unit, section and key."""
-    suffix = f".{name.rpartition('.')[2]}"
-    if suffix not in _SECTIONS:
-        raise BootError(f"the sandbox has no units of the kind {suffix} ({name})")
-    sections: dict[str, dict[str, tuple[str, ...]]] = {}
-    section = ""
-    for line in _lines(text):
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1]
-            if section not in _SECTIONS[suffix] and not section.startswith("X-"):
-                raise BootError(f"the sandbox doesn't support section [{section}] of {name}")
-            continue
-        key, sign, value = line.partition("=")
-        if not sign or not section:
-            raise BootError(f"{name}: {line!r} is neither a section nor KEY=VALUE")
-        if not section.startswith("X-"):
-            _keep(name, sections.setdefault(section, {}), section, key.strip(), value.strip())
+def parse(name: str, *texts: str) -> Unit:
+    """The unit in `texts`: its file and its drop-ins. Raises BootError for what isn't supported, by unit, section and
+    key.
+    """
+    suffix = PurePosixPath(name).suffix
+    if suffix not in SECTIONS:
+        raise BootError(f"the sandbox has no units of the kind {suffix or 'without a suffix'} ({name})")
+    sections: Sections = {}
+    for text in texts:
+        _read(name, text, SECTIONS[suffix], sections)
     unit = Unit(name, sections)
     _check(unit)
     return unit
 
 
-def seconds(unit: Unit, section: str, key: str, default: float) -> float:
-    """A span of time, systemd.time(7): a number of seconds, or numbers with units. Raises BootError if it isn't one."""
-    text = unit.one(section, key)
-    if not text:
-        return default
-    total, rest = 0.0, text.replace(" ", "")
-    while rest:
-        match = re.match(r"([0-9.]+)([a-z]*)", rest)
-        if match is None or (match[2] and match[2] not in _SPANS):
-            raise BootError(f"{key}={text} of {unit.name} isn't a span of time that the sandbox reads")
-        total += float(match[1]) * _SPANS.get(match[2], 1.0)
-        rest = rest[match.end() :]
-    return total
+def _is_masked(system: FileSystem, path: str) -> bool:
+    at = system.locate(path, follow=False)
+    return at.is_symlink() and str(at.readlink()) == _MASK
 
 
-def _lines(text: str) -> list[str]:
+def _drop_ins(system: FileSystem, name: str) -> list[str]:
+    """systemd.unit(5): of files of one name the one in the former folder counts; they are read in order of name."""
+    found: dict[str, str] = {}
+    for folder in FOLDERS:
+        for path in system.listing(f"{folder}/{name}.d", "*.conf"):
+            found.setdefault(PurePosixPath(path).name, path)
+    return [system.read_text(found[file]) for file in sorted(found)]
+
+
+def _read(name: str, text: str, known: tuple[str, ...], sections: Sections) -> None:
+    section = ""
+    for line in _lines(text):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+            if section not in known and not section.startswith("X-"):
+                raise BootError(f"the sandbox doesn't support section [{section}] of {name}")
+            continue
+        key, sign, value = line.partition("=")
+        if not sign or not section:
+            raise BootError(f"{name}: {line!r} is neither a section nor KEY=VALUE in one")
+        if not section.startswith("X-"):
+            _keep(name, sections.setdefault(section, {}), section, key.strip(), value.strip())
+
+
+def _lines(text: str) -> Iterator[str]:
     """Lines without comments, those that end in a backslash joined with the next."""
-    lines: list[str] = []
     pending = ""
     for raw in text.splitlines():
         line = raw.strip()
@@ -168,15 +174,16 @@ def _lines(text: str) -> list[str]:
         if line.endswith("\\"):
             pending += line[:-1] + " "
             continue
-        if pending + line:
-            lines.append((pending + line).strip())
+        if whole := (pending + line).strip():
+            yield whole
         pending = ""
-    return [line for line in lines if line]
+    if pending.strip():
+        yield pending.strip()
 
 
 def _keep(name: str, section: dict[str, tuple[str, ...]], title: str, key: str, value: str) -> None:
-    known = _DONE[title] | _DOCUMENTARY | (CONFINEMENT if title == "Service" else frozenset())
-    if key not in known:
+    known = DONE[title] | (CONFINEMENT if title == "Service" else frozenset())
+    if key not in known and not key.startswith("X-"):
         raise BootError(f"the sandbox doesn't support {key}= in [{title}] of {name}")
     # An empty assignment takes back what was assigned before.
     section[key] = (*section.get(key, ()), _specified(name, value)) if value else ()
@@ -195,15 +202,16 @@ def _specified(name: str, value: str) -> str:
 
 
 def _check(unit: Unit) -> None:
+    for (section, key), values in VALUES.items():
+        if (value := unit.one(section, key)) and value not in values:
+            raise BootError(f"the sandbox doesn't support {key}={value} in [{section}] of {unit.name}")
     if unit.is_socket:
         if not unit.all("Socket", "ListenStream"):
             raise BootError(f"{unit.name} has no ListenStream=, and the sandbox has no other sockets")
-        if unit.one("Socket", "Accept", "no") not in ("no", "false", "0"):
-            raise BootError(f"the sandbox doesn't support Accept={unit.one('Socket', 'Accept')} of {unit.name}")
         return
-    if len(unit.all("Service", "ExecStart")) != 1:
-        raise BootError(f"{unit.name} has {len(unit.all('Service', 'ExecStart'))} ExecStart=, and needs one")
-    if (kind := unit.one("Service", "Type", "simple")) not in _TYPES:
-        raise BootError(f"the sandbox doesn't support Type={kind} of {unit.name}")
-    if (restart := unit.one("Service", "Restart", "no")) not in _RESTARTS:
-        raise BootError(f"the sandbox doesn't support Restart={restart} of {unit.name}")
+    if (count := len(unit.all("Service", "ExecStart"))) != 1:
+        raise BootError(f"{unit.name} has {count} ExecStart=, and needs one")
+    for section, key in (("Service", "RestartSec"), ("Service", "TimeoutStopSec"), ("Unit", "StartLimitIntervalSec")):
+        unit.seconds(section, key, 0.0)
+    unit.number("Unit", "StartLimitBurst", 0)
+    assert unit.stop_signal

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 STACKS = ("primary", "secondary", "global")
 TIMEOUT_SECONDS = 300
+SPEED = "6"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def shell(checkout: Path, tmp_path: Path, engine_environment: dict[str, str]) ->
     environment = {name: value for name, value in engine_environment.items() if not name.startswith("PULUMI_")} | {
         "LOCKSTEP_PROJECT": str(checkout),
         "LOCKSTEP_SANDBOX_HOME": str(home),
+        "LOCKSTEP_SANDBOX_SPEED": SPEED,
     }
     up = subprocess.run(
         ["lockstep", "sandbox", "up"], cwd=checkout, env=environment, capture_output=True, text=True, check=False

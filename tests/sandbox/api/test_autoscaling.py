@@ -492,13 +492,9 @@ def test_suspended_processes_do_nothing_until_resumed(site: Site) -> None:
 
 @pytest.mark.change("autoscaling-unsupported")
 def test_what_the_sandbox_lacks_is_refused_by_name(site: Site) -> None:
-    """Without it a refresh, a schedule or a policy is accepted and nothing ever comes of it."""
+    """Without it a schedule or a policy is accepted and nothing ever comes of it."""
     site.create()
     calls: dict[str, Callable[[], Any]] = {
-        "StartInstanceRefresh": partial(site.asg.start_instance_refresh, AutoScalingGroupName="fleet"),
-        "DescribeInstanceRefreshes": partial(site.asg.describe_instance_refreshes, AutoScalingGroupName="fleet"),
-        "CancelInstanceRefresh": partial(site.asg.cancel_instance_refresh, AutoScalingGroupName="fleet"),
-        "RollbackInstanceRefresh": partial(site.asg.rollback_instance_refresh, AutoScalingGroupName="fleet"),
         "PutScalingPolicy": partial(site.asg.put_scaling_policy, AutoScalingGroupName="fleet", PolicyName="p"),
         "PutWarmPool": partial(site.asg.put_warm_pool, AutoScalingGroupName="fleet"),
         "EnterStandby": partial(

@@ -4,18 +4,10 @@ import threading
 
 import pytest
 
-from sandbox.api import workers
 from sandbox.api.workers import Worker
 from tests.sandbox.checkout import eventually
 
 
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list of workers of the test's own."""
-    monkeypatch.setattr(workers, "_workers", [])
-
-
-@pytest.mark.usefixtures("registry")
 def test_a_turn_that_fails_is_followed_by_another(capfd: pytest.CaptureFixture[str]) -> None:
     """Otherwise one bad moment ends the replacing of unhealthy instances for good."""
     turns: list[int] = []
@@ -25,24 +17,23 @@ def test_a_turn_that_fails_is_followed_by_another(capfd: pytest.CaptureFixture[s
         if len(turns) == 1:
             raise ValueError("bad moment")
 
-    Worker("test", 0.01, turn)
-    workers.start()
+    worker = Worker("test", 0.01, turn)
+    worker.start()
     eventually(lambda: len(turns) > 2, "more turns")
-    workers.stop()
+    worker.stop()
     assert "test failed: bad moment" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("registry")
 def test_wake_does_not_wait_for_the_interval_and_stop_ends() -> None:
     """Otherwise a target that is registered waits for its balancer's next turn."""
     taken = threading.Event()
     worker = Worker("test", 3600, taken.set)
-    workers.start()
+    worker.start()
     assert taken.wait(10)
     taken.clear()
     worker.wake()
     assert taken.wait(10)
-    workers.stop()
+    worker.stop()
     taken.clear()
     worker.wake()
     assert not taken.is_set()

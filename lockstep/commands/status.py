@@ -1,0 +1,42 @@
+"""`lockstep status`: what every site wants and runs. Reads only."""
+
+from typing import Annotated
+
+import typer
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,
+) -> int:
+    """Show what every site wants and runs; exit 10 if a site is degraded."""
+    from lockstep import config, console, project
+    from lockstep.automation import StackOperations
+    from lockstep.deployment.context import Context
+    from lockstep.status import look
+
+    root = project.find_root()
+    settings = config.load(root, project.GLOBAL_STACK)
+    found = look(Context(root, settings, StackOperations(root, lambda stack, event: None)))
+    if as_json:
+        console.data_json(found.as_json())
+    else:
+        console.table(
+            ["site", "region", "wanted", "settled", "running", "healthy", "weight", "answers"],
+            [
+                [
+                    site.name,
+                    site.region,
+                    site.wanted or "-",
+                    found.settled or "-",
+                    site.running or "-",
+                    f"{len(site.facts.serving)} of {site.facts.desired}" if site.facts else "?",
+                    f"{site.weight}",
+                    site.answers.summary() if site.answers != type(site.answers)() else "-",
+                ]
+                for site in found.sites.values()
+            ],
+        )
+        console.progress(f"verdict: {found.verdict.value}")
+    for problem in found.problems:
+        console.warning(problem)
+    return found.verdict.exit_code

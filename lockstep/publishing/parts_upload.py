@@ -1,0 +1,128 @@
+"""A large object on its way into one bucket, a part at a time; S3 checks each part, and the whole at the end.
+
+Rule: what has arrived is never sent again. The key holds the digest of the content, so whatever upload is under way for
+that key, of a run that was broken off or of somebody else's, is of the same content: it is continued. Parts that stay
+because nobody comes back are removed by the bucket's lifecycle.
+"""
+
+import base64
+import threading
+from typing import Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from lockstep.publishing.bucket import MISSING, OtherContentError, ReleaseBucket
+from lockstep.publishing.manifest import Entry
+
+_GONE = "NoSuchUpload"
+
+
+class PartsUpload:
+    """The upload of `entry` to `bucket`. `digests` are the SHA-256 of its parts, in order. Thread-safe."""
+
+    def __init__(self, bucket: ReleaseBucket, entry: Entry, digests: tuple[bytes, ...]) -> None:
+        self.bucket = bucket
+        self._entry = entry
+        self._digests = digests
+        self._parts: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+        self._id = ""
+
+    def begin(self) -> bool:
+        """Begin it, or go on with one that was begun; False if the object is there by now.
+
+        Raises OtherContentError if one with other content is.
+        """
+        problem = self.bucket.problem_of(self._entry)
+        if problem is None:
+            return False
+        if problem != MISSING:
+            raise OtherContentError(self.bucket.region, self.bucket.name, self._entry.key, problem)
+        self._id = (
+            self._begun()
+            or self.bucket.s3.create_multipart_upload(
+                Bucket=self.bucket.name, Key=self._entry.key, ChecksumAlgorithm="SHA256", ChecksumType="COMPOSITE"
+            )["UploadId"]
+        )
+        return True
+
+    def lacks(self, number: int) -> bool:
+        """Whether part `number`, the first is 1, has not arrived yet."""
+        return number not in self._parts
+
+    def send(self, number: int, part: bytes) -> None:
+        """Send part `number`."""
+        digest = self._digests[number - 1]
+        checksum = base64.b64encode(digest).decode()
+        answer = self.bucket.requests.send(
+            "PUT",
+            self._entry.key,
+            operation="UploadPart",
+            query=f"partNumber={number}&uploadId={quote(self._id, safe='~')}",
+            headers={"x-amz-checksum-sha256": checksum, "x-amz-sdk-checksum-algorithm": "SHA256"},
+            body=part,
+            sha256=digest.hex(),
+        )
+        self._arrived(number, answer["ETag"], checksum)
+
+    def complete(self) -> None:
+        """Make it an object. Raises OtherContentError if another one is there by now."""
+        try:
+            self.bucket.s3.complete_multipart_upload(
+                Bucket=self.bucket.name,
+                Key=self._entry.key,
+                UploadId=self._id,
+                MultipartUpload={"Parts": [self._parts[number] for number in sorted(self._parts)]},
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == _GONE:
+                # Somebody else, or an attempt whose answer was lost, has completed it.
+                if self.bucket.problem_of(self._entry) is not None:
+                    raise
+                return
+            try:
+                self.bucket.refuse_other(self._entry, error)
+            except OtherContentError:
+                self.abort()
+                raise
+            self.abort()
+            return
+        if problem := self.bucket.problem_of(self._entry):
+            raise OtherContentError(self.bucket.region, self.bucket.name, self._entry.key, problem)
+
+    def abort(self) -> None:
+        """Give it up: parts that stay are paid for."""
+        try:
+            self.bucket.s3.abort_multipart_upload(Bucket=self.bucket.name, Key=self._entry.key, UploadId=self._id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _GONE:
+                raise
+
+    def _begun(self) -> str | None:
+        """The upload of the same that was begun before, if there is one, with the parts of it that have arrived."""
+        pages = self.bucket.s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.bucket.name, Prefix=self._entry.key
+        )
+        for page in pages:
+            for upload in page.get("Uploads", ()):
+                if upload["Key"] == self._entry.key and upload.get("ChecksumAlgorithm") == "SHA256":
+                    self._count_arrived(upload["UploadId"])
+                    return str(upload["UploadId"])
+        return None
+
+    def _count_arrived(self, upload: str) -> None:
+        pages = self.bucket.s3.get_paginator("list_parts").paginate(
+            Bucket=self.bucket.name, Key=self._entry.key, UploadId=upload
+        )
+        wanted = {number: base64.b64encode(digest).decode() for number, digest in enumerate(self._digests, 1)}
+        for page in pages:
+            for part in page.get("Parts", ()):
+                number = part["PartNumber"]
+                if part.get("ChecksumSHA256") == wanted.get(number):
+                    self._arrived(number, part["ETag"], wanted[number])
+
+    def _arrived(self, number: int, etag: str, checksum: str) -> None:
+        with self._lock:
+            self._parts[number] = {"ETag": etag, "PartNumber": number, "ChecksumSHA256": checksum}

@@ -1,0 +1,1 @@
+"""The sandbox's name server: answers for the hosted zones as Route 53 does."""
