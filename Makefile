@@ -6,16 +6,16 @@ unexport PYTHONDONTWRITEBYTECODE
 export PULUMI_SKIP_UPDATE_CHECK := true
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo check test bench docs lock clean
+.PHONY: help setup demo check test bench campaign kills docs example-rpms tools-debian lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
 
 setup: ## virtualenv from the hashed lock, and a Pulumi CLI
 	@command -v $(PYTHON) >/dev/null || { echo 'setup: Python 3.11 or newer is needed: apt-get install python3 python3-venv' >&2; exit 1; }
 	@$(PYTHON) tools/setup.py
 
-demo: setup ## both sites brought up in the sandbox and proved by the policies; KEEP=1 leaves them up
+demo: setup ## both sites up in the sandbox, a release deployed to both, then the next one; KEEP=1 leaves them up
 	@$(VENV)/python tools/demo.py
 
 check: setup ## format, lint, types, unit tests
@@ -32,6 +32,19 @@ test: setup ## everything that guards a merge
 
 bench: setup ## measured ratios against a named peer
 	$(VENV)/python -m bench
+
+campaign: setup ## every case of a kind, for as long as it takes: `make campaign kills`; goes on where it was
+	$(VENV)/python -m tests.campaigns $(filter-out $@,$(MAKECMDGOALS))
+
+# Names of campaigns, which make takes for goals.
+kills:
+	@:
+
+tools-debian: setup ## dnf, rpm and cloud-init, unpacked into .tools, for tests that hold ours against them
+	@$(VENV)/python tools/debian.py
+
+example-rpms: tools-debian ## build the example application's packages anew, and compare with the committed ones
+	@$(VENV)/python tools/example_rpms.py
 
 LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links

@@ -26,7 +26,7 @@ LARGE = 2 * 2**30
 REGIONS = ("eu-west-1", "eu-central-1")
 # What `aws s3 sync` runs in: its botocore isn't ours.
 AWS_CLI = ROOT / ".tools" / "bench" / "awscli"
-AWS_CLI_VERSION = "1.42.30"
+AWS_CLI_VERSION = "1.46.3"
 
 
 @dataclass(frozen=True)

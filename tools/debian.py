@@ -129,7 +129,9 @@ def main() -> int:
         except FailedError as error:
             print(f"tools-debian: {error}", file=sys.stderr)
             return 1
-        print(f"tools-debian: {name} {'is in' if new else 'was in'} {(FOLDER / name).relative_to(ROOT)}", file=sys.stderr)
+        print(
+            f"tools-debian: {name} {'is in' if new else 'was in'} {(FOLDER / name).relative_to(ROOT)}", file=sys.stderr
+        )
     return 0
 
 

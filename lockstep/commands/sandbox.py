@@ -108,6 +108,24 @@ def status(json: JsonOption = False) -> None:
 
 
 @app.command()
+def request(
+    url: Annotated[str, typer.Argument(help="For example http://orders.example.com/.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many requests, each resolved anew.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Ask a site, or the application, by its name: resolved by the sandbox's name server."""
+    root = project.find_root()
+    record = _import(root, "sandbox.lifecycle").current_state(_home(root))
+    answers = [_import(root, "sandbox.request").request(record, url) for _ in range(count)]
+    if json:
+        console.data_json([answer.to_json() for answer in answers])
+        return
+    for answer in answers:
+        console.progress(f"{answer.address}: HTTP {answer.status}, release {answer.release or 'not named'}")
+        console.data(answer.body.rstrip())
+
+
+@app.command()
 def env(
     unset: Annotated[bool, typer.Option("--unset", help="Undo it: restore what the shell had before.")] = False,
     shell: Annotated[Shell, typer.Option(help="Shell to write for; sh covers bash, zsh and dash.")] = Shell.SH,

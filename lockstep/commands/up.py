@@ -15,8 +15,10 @@ def up(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,
 ) -> None:
     """Preview all stacks under the policies, ask, then bring them up."""
-    from lockstep import config, console, interrupted, project, rollout
+    from lockstep import aws, config, console, interrupted, project, rollout
     from lockstep.automation import StackOperations, interrupting
+    from lockstep.deployment.plan import refuse_another_release
+    from lockstep.deployment_store import DeploymentStore
     from lockstep.progress import StackProgress
     from lockstep.stacks import dependencies
 
@@ -27,6 +29,8 @@ def up(
     operations = StackOperations(root, planning.event)
     with interrupting(operations.runner):
         rollout.check_stacks(operations, list(needs))
+        store = DeploymentStore(aws.client, settings.application, [site.region for site in settings.sites])
+        refuse_another_release(settings.sites[0].release, store.current())
         interrupted.settle_all(operations, list(needs))
         independent = {name: frozenset[str]() for name in needs}
         plan = rollout.run_all("preview", independent, operations.preview, planning)

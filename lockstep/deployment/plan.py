@@ -106,6 +106,24 @@ def refuse_stale(wanted: str | None, configured: str | None, record: DeploymentR
     return configured
 
 
+def refuse_another_release(wanted: str | None, record: DeploymentRecord | None) -> None:
+    """Raise RefusedError if bringing the stacks up would roll the sites one by one, to another release or in the middle
+    of a deployment: that is for `deploy`, which brings it to every site or to none."""
+    if record is None:
+        return
+    if record.in_progress is not None:
+        raise RefusedError(
+            f"the deployment of {record.in_progress.release_to} that {record.in_progress.holder} began isn't finished; "
+            "nothing was changed",
+            "wait for it (`lockstep status`), or `lockstep settle` if it was broken off",
+        )
+    if record.settled is not None and wanted != record.settled:
+        raise RefusedError(
+            f"Pulumi.yaml wants release {wanted or 'none'}, and {record.settled} is settled; nothing was changed",
+            f"`lockstep deploy {wanted}`" if wanted else f"write {record.settled} into Pulumi.yaml",
+        )
+
+
 def _start(facts: FleetFacts, recorded: str | None) -> SiteStart:
     """A site that runs several releases, because a roll was broken off, returns to the recorded one.
 

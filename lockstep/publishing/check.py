@@ -7,6 +7,7 @@ from typing import Any
 from lockstep import release_record
 from lockstep.errors import InvalidInputError
 from lockstep.publishing.bucket import ReleaseBucket
+from lockstep.publishing.existing import named
 from lockstep.publishing.manifest import MANIFEST, Manifest, release_key
 from lockstep.regions import in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
@@ -42,7 +43,7 @@ def check_release(client: Client, buckets: Mapping[str, ReleaseBucket], applicat
         return record, _problems(buckets[region], record)
 
     answers, failures = in_every_region(buckets, look)
-    raise_for(failures)
+    raise_for({region: named(failure, buckets[region]) for region, failure in failures.items()})
     records = {region: record for region, (record, _) in answers.items()}
     problems = [problem for _, found in answers.values() for problem in found]
     digests = {record.digest for record in records.values() if record is not None}

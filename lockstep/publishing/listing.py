@@ -10,6 +10,7 @@ from lockstep.config.naming import PACKAGES_PREFIX, RELEASES_PREFIX
 from lockstep.deployment_record import compare_versions
 from lockstep.errors import InvalidInputError
 from lockstep.publishing.bucket import ReleaseBucket
+from lockstep.publishing.existing import named
 from lockstep.publishing.manifest import MANIFEST, Manifest, release_key
 from lockstep.regions import in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
@@ -88,7 +89,7 @@ def list_releases(client: Client, buckets: Mapping[str, ReleaseBucket], applicat
         return _Region(release_record.read_all(client, region, application), sizes, manifests)
 
     found, failures = in_every_region(buckets, look)
-    raise_for(failures)
+    raise_for({region: named(failure, buckets[region]) for region, failure in failures.items()})
     names = {name for region in found.values() for name in (*region.records, *region.manifests)}
     return [
         ListedRelease(
@@ -110,9 +111,9 @@ def _problems(region: str, name: str, here: _Region, everywhere: Mapping[str, _R
     if content is None:
         return [*problems, f"{region} has no {release_key(name, MANIFEST)}"]
     try:
-        manifest = Manifest.parse(content, f"{region}: {release_key(name, MANIFEST)}")
+        manifest = Manifest.parse(content, f"{region} has a {release_key(name, MANIFEST)} that")
     except InvalidInputError as error:
-        return [*problems, error.message.replace(f"{region}: ", f"{region} has ", 1)]
+        return [*problems, error.message]
     if record is not None and record.digest != manifest.digest:
         problems.append(f"{region} has a manifest of release {name} that isn't the recorded one")
     others = {each.records[name].digest for each in everywhere.values() if name in each.records}

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from lockstep.publishing.manifest import package_key
 from lockstep.publishing.package_set import Content, LocalFile, raise_problems, read_beginning
@@ -143,8 +142,8 @@ def _completed(package: Package, content: Content) -> Any:
     parsed.size_package = content.file.size
     # When it was built, not when it was copied here: that would differ from one publisher to the next.
     parsed.time_file = parsed.time_build
-    # It is a URL: unencoded, S3 takes the + of a name for a space.
-    parsed.location_href = _TO_ROOT + quote(package_key(content.sha256, content.file.name), safe="/~")
+    # Not encoded, as createrepo_c leaves it: dnf encodes it (librepo pull request 188), once more if it was.
+    parsed.location_href = _TO_ROOT + package_key(content.sha256, content.file.name)
     return parsed
 
 

@@ -73,6 +73,9 @@ class SignedRequests:
         self._region = region
         self._sleep = sleep
         self._pool = _pool(base, connections)
+        # Connections to one host are asked for paths, a proxy for whole URLs.
+        parts = urlsplit(base)
+        self._left_out = 0 if isinstance(self._pool, ProxyManager) else len(f"{parts.scheme}://{parts.netloc}")
 
     def send(
         self,
@@ -120,7 +123,7 @@ class SignedRequests:
         _Signer(aws.credentials(), "s3", self._region).add_auth(request)
         answer = self._pool.urlopen(
             method,
-            url,
+            url[self._left_out :],
             body=_pieces(body) if body else None,
             headers=dict(request.headers.items()),
             retries=False,

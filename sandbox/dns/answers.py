@@ -1,183 +1,195 @@
 """From a question to an answer: zones, wildcards, aliases, chains of CNAMEs, and what is said of what isn't there.
 
-Route 53 Developer Guide, "Choosing between alias and non-alias records", "DNS domain name format"; RFC 1034, RFC 2308,
-RFC 4592, RFC 8482.
+Route 53 Developer Guide, "Choosing between alias and non-alias records", "Using an asterisk in the names of hosted
+zones and records", "Evaluate target health"; RFC 1034 section 4.3.2, RFC 2308, RFC 4592, RFC 6604, RFC 8482.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from dnslib import AAAA, CAA, CNAME, MX, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A, DNSLabel
+from dnslib import CLASS, QTYPE, RCODE, RR, SOA, A, DNSLabel
 
-from sandbox.dns.choice import check_is_healthy, choose
-from sandbox.dns.zones import ELB_SUFFIX, Record, Zone, Zones
+from sandbox.api.route53_names import Labels
+from sandbox.dns.choice import Health, check_is_healthy, choose, presume_healthy
+from sandbox.dns.rdata import UnsupportedTypeError
+from sandbox.dns.zones import Record, Zone, Zones, balancers_zone, is_balancers
 
-# What Elastic Load Balancing's names have; aliases to them have no TTL of their own.
 ELB_TTL: Final = 60
-CHAIN_MAX: Final = 16
-_NEGATIVE_TTL: Final = 86_400
+"""Seconds. Of balancers' names, and so of aliases to them (Developer Guide, "TTL (seconds)")."""
+
+# Longest chain of CNAMEs, or of aliases, that is followed.
+_CHAIN_MAX: Final = 16
+# What Elastic Load Balancing's zones have: serial, refresh, retry, expire, minimum.
+_ELB_SOA: Final = (1, 7200, 900, 1209600, 60)
+_ELB_MAILBOX: Final = DNSLabel("awsdns-hostmaster.amazon.com")
 
 
 class NotAnswerableError(Exception):
-    """The sandbox can't answer this as Route 53 does."""
+    """The sandbox can't answer this as Route 53 does; the text names the record."""
 
 
 @dataclass
 class Answer:
-    """What goes back: response code, answer and authority records, and whether we are the authority."""
+    """What goes back: response code, the records of each section, and whether we are the authority."""
 
     rcode: int = RCODE.NOERROR
     answers: list[RR] = field(default_factory=list)
     authority: list[RR] = field(default_factory=list)
+    additional: list[RR] = field(default_factory=list)
     authoritative: bool = True
 
 
 class Answerer:
-    """Answers from `zones`, which may be replaced at any time; `statuses` has the endpoints that are known."""
+    """Answers from `zones`, which may be replaced at any time, by any thread; `health` says how endpoints are."""
 
-    def __init__(self, chance: random.Random | None = None) -> None:
+    def __init__(self, health: Health = presume_healthy, chance: random.Random | None = None) -> None:
         self.zones = Zones()
-        self.statuses: Mapping[str, bool] = {}
+        self._health = health
         self._chance = chance or random.Random()
 
-    def answer(self, name: str, type_: str) -> Answer:
-        """The answer to one question; `name` in lower case with a dot at the end."""
-        zones = self.zones
-        if name.endswith(ELB_SUFFIX):
-            return self._balancer(zones, name, type_)
-        zone = zones.zone_of(name)
-        if zone is None:
-            return Answer(rcode=RCODE.REFUSED, authoritative=False)
-        answer = Answer()
-        self._follow(zones, zone, name, type_, answer)
-        if not answer.answers:
-            answer.authority = _soa(zone)
+    def answer(self, asked: Labels, type_: int) -> Answer:
+        """The answer to one question; records of the name that was asked for keep its spelling.
+
+        Raises NotAnswerableError.
+        """
+        lookup = _Lookup(self.zones, self._health, self._chance)
+        try:
+            return lookup.answer(asked, QTYPE.forward.get(type_, ""))
+        except (UnsupportedTypeError, ValueError) as error:
+            raise NotAnswerableError(f"the sandbox can't answer {DNSLabel(asked)}: {error}") from error
+
+
+class _Lookup:
+    """One question, answered from one snapshot."""
+
+    def __init__(self, zones: Zones, health: Health, chance: random.Random) -> None:
+        self._zones = zones
+        self._health = health
+        self._chance = chance
+
+    def answer(self, asked: Labels, type_: str) -> Answer:
+        name = tuple(label.lower() for label in asked)
+        zone = self._zones.zone_of(name)
+        if zone is not None:
+            return self._from_zone(zone, asked, name, type_)
+        if is_balancers(name):
+            return self._from_balancers(asked, name, type_)
+        return Answer(rcode=RCODE.REFUSED, authoritative=False)
+
+    def _from_balancers(self, asked: Labels, name: Labels, type_: str) -> Answer:
+        balancer = self._zones.balancer_at(name)
+        if balancer is not None and type_ in ("A", "ANY"):
+            return Answer(answers=[_rr(DNSLabel(asked), "A", A(balancer.address), ELB_TTL)])
+        zone = DNSLabel(balancers_zone(name))
+        soa = _rr(zone, "SOA", SOA(zone, _ELB_MAILBOX, _ELB_SOA), ELB_TTL)
+        return Answer(rcode=RCODE.NXDOMAIN if balancer is None else RCODE.NOERROR, authority=[soa])
+
+    def _from_zone(self, zone: Zone, asked: Labels, name: Labels, type_: str) -> Answer:
+        """Records of the name and, through CNAMEs, of the names of this zone that they lead to."""
+        answer, label = Answer(), DNSLabel(asked)
+        for _ in range(_CHAIN_MAX):
+            delegated = zone.delegation_of(name)
+            if delegated:
+                return _referral(zone, delegated, answer)
+            owner = zone.owner_of(name)
+            if owner is None:
+                # Of the last name of a chain, as RFC 6604 section 3 has it.
+                answer.rcode = RCODE.NXDOMAIN
+                break
+            found, chain = self._found(zone, owner, label, type_)
+            if not found:
+                break
+            answer.answers += found
+            if not chain:
+                return answer
+            label = found[0].rdata.label
+            name = tuple(part.lower() for part in label.label)
+            if self._zones.zone_of(name) is not zone:
+                # Whoever asks goes on from there.
+                return answer
+        answer.authority += _soa(zone)
         return answer
 
-    def _balancer(self, zones: Zones, name: str, type_: str) -> Answer:
-        found = zones.balancers.get(name.rstrip("."))
-        if found is None:
-            return Answer(rcode=RCODE.NXDOMAIN)
-        answers = [RR(name, QTYPE.A, rdata=A(found["address"]), ttl=ELB_TTL)] if type_ in ("A", "ANY") else []
-        return Answer(answers=answers)
+    def _found(self, zone: Zone, owner: Labels, label: DNSLabel, type_: str) -> tuple[list[RR], bool]:
+        """The records of `owner`, named `label`, and whether they are a CNAME on the way to what was asked for."""
+        types = zone.records[owner]
+        if type_ == "ANY":
+            # One set of records, of any type, is an answer (RFC 8482 section 4.1).
+            type_ = next(iter(types), "")
+        if type_ in types:
+            return self._rrs(zone, types[type_], label), False
+        return (self._rrs(zone, types["CNAME"], label), True) if "CNAME" in types else ([], False)
 
-    def _follow(self, zones: Zones, zone: Zone, name: str, type_: str, answer: Answer) -> None:
-        """Records of the name, and, through CNAMEs, of the names that they lead to inside our zones."""
-        for _ in range(CHAIN_MAX):
-            owner = _owner(zone, name)
-            if owner is None:
-                if not answer.answers:
-                    answer.rcode = RCODE.NXDOMAIN
-                return
-            records = zone.records.get((owner, type_), ())
-            if type_ == "ANY":
-                records = next((each for (each_name, _), each in zone.records.items() if each_name == owner), ())
-            if records:
-                answer.answers += self._rrs(zones, name, self._chosen(zones, records))
-                return
-            aliases = zone.records.get((owner, "CNAME"), ())
-            if not aliases:
-                return
-            chosen = self._chosen(zones, aliases)
-            found = self._rrs(zones, name, chosen)
-            answer.answers += found
-            if not found:
-                return
-            name = str(found[0].rdata).lower()
-            following = zones.zone_of(name)
-            if following is None:
-                if name.endswith(ELB_SUFFIX):
-                    return
-                return
-            zone = following
+    def _rrs(self, zone: Zone, records: Sequence[Record], label: DNSLabel) -> list[RR]:
+        """One of `records`, or what it is an alias of, named `label`."""
+        for _ in range(_CHAIN_MAX):
+            record = self._chosen(zone, records)
+            if record.alias is None:
+                return [_rr(label, record.type, data, record.ttl or 0) for data in record.data]
+            if is_balancers(record.alias):
+                balancer = self._zones.balancer_at(record.alias)
+                known = balancer is not None and record.type == "A"
+                return [_rr(label, "A", A(balancer.address), ELB_TTL)] if balancer is not None and known else []
+            records = _targets(zone, record)
+            if not records:
+                return []
+        raise NotAnswerableError(f"the alias {records[0]} leads back to itself")
 
-    def _chosen(self, zones: Zones, records: Any) -> Record:
-        policies = {record.policy for record in records}
-        if other := policies - {"simple", "weighted"}:
+    def _chosen(self, zone: Zone, records: Sequence[Record]) -> Record:
+        other = next((record for record in records if record.policy not in ("simple", "weighted")), None)
+        if other is not None:
             raise NotAnswerableError(
-                f"{records[0].name} {records[0].type} is chosen by {other.pop()}, which the sandbox doesn't do"
+                f"{other} has the routing policy {other.policy}, which the sandbox doesn't have: it has simple and "
+                "weighted"
             )
-        return choose(records, lambda record: self._is_healthy(zones, record), self._chance)
+        return choose(records, lambda record: self._is_healthy(zone, record), self._chance)
 
-    def _is_healthy(self, zones: Zones, record: Record) -> bool:
-        if record.check is not None and not check_is_healthy(record.check, zones.checks, self.statuses):
+    def _is_healthy(self, zone: Zone, record: Record, depth: int = 0) -> bool:
+        if record.check is not None and not check_is_healthy(record.check, self._zones.checks, self._health):
             return False
         if record.alias is None or not record.evaluates_target:
             return True
-        if record.alias.endswith(ELB_SUFFIX):
-            balancer = zones.balancers.get(record.alias.rstrip("."))
-            return balancer is not None and bool(balancer["healthy"])
-        zone = zones.zone_of(record.alias)
-        targets = zone.records.get((record.alias, record.type), ()) if zone else ()
-        return any(self._is_healthy(zones, target) for target in targets)
-
-    def _rrs(self, zones: Zones, name: str, record: Record) -> list[RR]:
-        if record.alias is None:
-            return [
-                RR(name, getattr(QTYPE, record.type), rdata=_rdata(record, value), ttl=record.ttl)
-                for value in record.values
-            ]
-        if record.alias.endswith(ELB_SUFFIX):
-            answer = self._balancer(zones, record.alias, record.type)
-            return [RR(name, each.rtype, rdata=each.rdata, ttl=each.ttl) for each in answer.answers]
-        zone = zones.zone_of(record.alias)
-        if zone is None:
-            raise NotAnswerableError(f"the alias {record.name} leads to {record.alias}, which isn't here")
-        targets = zone.records.get((record.alias, record.type), ())
-        return self._rrs(zones, name, self._chosen(zones, targets)) if targets else []
+        if is_balancers(record.alias):
+            balancer = self._zones.balancer_at(record.alias)
+            return balancer is not None and balancer.healthy
+        if depth == _CHAIN_MAX:
+            raise NotAnswerableError(f"the alias {record} leads back to itself")
+        return any(self._is_healthy(zone, target, depth + 1) for target in _targets(zone, record))
 
 
-def _owner(zone: Zone, name: str) -> str | None:
-    """The name whose records answer: itself if it exists, else the wildcard that covers it; None for neither."""
-    if name in zone.names:
-        return name
-    for parent in _parents(name, zone.name):
-        if f"*.{parent}" in zone.names:
-            return f"*.{parent}"
-        if parent in zone.names:
-            # A name that exists ends the search (RFC 4592, section 2.2.1).
-            return None
-    return None
+def _targets(zone: Zone, record: Record) -> Sequence[Record]:
+    """What an alias to records of its zone stands for. Raises NotAnswerableError if it leads out of the zone."""
+    assert record.alias is not None
+    if record.alias[-len(zone.name) :] != zone.name:
+        raise NotAnswerableError(
+            f"{record} is an alias of {DNSLabel(record.alias)}, and the sandbox has nothing of that kind: an alias "
+            "leads to an application load balancer or to a record of its zone"
+        )
+    return zone.find(record.alias, record.type)
 
 
-def _parents(name: str, top: str) -> Iterator[str]:
-    while name != top:
-        name = name.partition(".")[2]
-        yield name
+def _rr(label: DNSLabel, type_: str, data: object, ttl: int) -> RR:
+    return RR(label, QTYPE.reverse[type_], CLASS.IN, ttl, data)
+
+
+def _referral(zone: Zone, delegated: Sequence[Record], answer: Answer) -> Answer:
+    """To the name servers of a part of the zone, with the addresses that the zone has of them."""
+    record = delegated[0]
+    servers = [_rr(DNSLabel(record.name), "NS", data, record.ttl or 0) for data in record.data]
+    for server in servers:
+        name = tuple(label.lower() for label in server.rdata.label.label)
+        for glue in zone.find(name, "A"):
+            answer.additional += [_rr(DNSLabel(name), "A", data, glue.ttl or 0) for data in glue.data]
+    answer.authority = servers
+    answer.authoritative = bool(answer.answers)
+    return answer
 
 
 def _soa(zone: Zone) -> list[RR]:
-    records = zone.records.get((zone.name, "SOA"), ())
-    if not records or not records[0].values:
-        return []
-    record = records[0]
-    rdata = _rdata(record, record.values[0])
-    minimum = min(record.ttl or 0, int(rdata.times[4]))
-    return [RR(zone.name, QTYPE.SOA, rdata=rdata, ttl=minimum)]
-
-
-def _rdata(record: Record, value: str) -> Any:
-    parts = value.split()
-    if record.type == "A":
-        return A(value)
-    if record.type == "AAAA":
-        return AAAA(value)
-    if record.type == "CNAME":
-        return CNAME(DNSLabel(value))
-    if record.type == "NS":
-        return NS(DNSLabel(value))
-    if record.type == "PTR":
-        return PTR(DNSLabel(value))
-    if record.type == "MX":
-        return MX(DNSLabel(parts[1]), int(parts[0]))
-    if record.type == "SRV":
-        return SRV(int(parts[0]), int(parts[1]), int(parts[2]), DNSLabel(parts[3]))
-    if record.type == "CAA":
-        return CAA(int(parts[0]), parts[1], parts[2].strip('"'))
-    if record.type in ("TXT", "SPF"):
-        return TXT([each for each in value.split('"') if each.strip()])
-    if record.type == "SOA":
-        return SOA(DNSLabel(parts[0]), DNSLabel(parts[1]), tuple(int(part) for part in parts[2:7]))
-    raise NotAnswerableError(f"{record.name} has records of type {record.type}, which the sandbox doesn't answer")
+    """With the TTL for which a negative answer holds (RFC 2308 section 5)."""
+    for record in zone.find(zone.name, "SOA"):
+        data = record.data[0]
+        return [_rr(DNSLabel(zone.name), "SOA", data, min(record.ttl or 0, int(data.times[4])))]
+    return []

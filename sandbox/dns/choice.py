@@ -1,7 +1,7 @@
-"""Which of several records of one name answers, by weight and health: pure.
+"""Which of several records of one name and type answers, by weight and health: pure.
 
-Route 53 Developer Guide, "How Amazon Route 53 chooses records when health checking is configured", "Values specific for
-weighted records".
+Route 53 Developer Guide, "How Amazon Route 53 chooses records when health checking is configured" and "Values specific
+for weighted records"; API Reference, "HealthCheckConfig".
 """
 
 import random
@@ -10,43 +10,58 @@ from typing import Any
 
 from sandbox.dns.zones import Record
 
-IsHealthy = Callable[[Record], bool]
+Health = Callable[[str], bool]
+"""Whether the health check of an id, one that isn't calculated, finds what it checks healthy."""
 
 
-def choose(records: Sequence[Record], is_healthy: IsHealthy, chance: random.Random) -> Record:
-    """One of `records`, which are all of one name and type.
+def presume_healthy(_check_id: str) -> bool:
+    """What a check says before it has enough data (API Reference, HealthCheckConfig, "Inverted")."""
+    return True
 
-    Records with a weight above zero come first; those of weight zero only if none of the others is healthy. If nothing
-    is healthy, everything counts as healthy. If all weights are zero, all are equally likely.
+
+def candidates(records: Sequence[Record], is_healthy: Callable[[Record], bool]) -> Sequence[Record]:
+    """Those of a group that may answer.
+
+    Healthy ones with a weight above zero; if there is none, healthy ones of weight zero. If nothing is healthy, all
+    count as healthy, so that those with a weight above zero answer. If no weight is above zero, all healthy ones.
+    """
+    weighted = [record for record in records if record.weight]
+    others = [record for record in records if not record.weight]
+    for group in (weighted, others):
+        healthy = [record for record in group if is_healthy(record)]
+        if healthy:
+            return healthy
+    return weighted or others
+
+
+def choose(records: Sequence[Record], is_healthy: Callable[[Record], bool], chance: random.Random) -> Record:
+    """One of a group: by weight, or with equal probability if all weights of those that may answer are zero.
+
+    A record that is alone answers whatever its health: nothing else could.
     """
     if len(records) == 1:
         return records[0]
-    weighted = [record for record in records if record.weight]
-    candidates = [record for record in weighted if is_healthy(record)]
-    if not candidates:
-        candidates = [record for record in records if not record.weight and is_healthy(record)]
-    if not candidates:
-        candidates = weighted or list(records)
-    weights = [record.weight or 0 for record in candidates]
-    return chance.choices(candidates, weights if any(weights) else None)[0]
+    possible = candidates(records, is_healthy)
+    weights = [record.weight or 0 for record in possible]
+    return chance.choices(possible, weights if any(weights) else None)[0]
 
 
-def check_is_healthy(
-    check_id: str, checks: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, bool], depth: int = 0
-) -> bool:
-    """Whether a health check counts as healthy, given what is known of endpoints: a new one is until it is known.
+def check_is_healthy(check_id: str, checks: Mapping[str, Mapping[str, Any]], health: Health) -> bool:
+    """The status of a health check; `checks` has settings by id (HealthCheckConfig), `health` what is found out.
 
-    Disabled: healthy for ever. Calculated: enough healthy children. Inverted: the other way round (API Reference,
-    HealthCheckConfig). A check that doesn't exist, or calls itself, counts as healthy.
+    A disabled check is healthy, a calculated one if enough of its children are; "Inverted" turns either round, which is
+    how a disabled check is made unhealthy. The status of a deleted check "can't be predicted" (Developer Guide,
+    "Deleting health checks"); here it is healthy.
     """
     config = checks.get(check_id)
-    if config is None or config.get("Disabled") or depth > len(checks):
+    if config is None:
         return True
-    if config["Type"] == "CALCULATED":
-        children = config.get("ChildHealthChecks") or []
-        healthy = sum(check_is_healthy(child, checks, statuses, depth + 1) for child in children)
-        found = healthy >= int(config.get("HealthThreshold", len(children)))
+    if config.get("Disabled"):
+        found = True
+    elif config["Type"] == "CALCULATED":
+        # A child is never calculated itself (API Reference, HealthCheckConfig, "ChildHealthChecks").
+        children = config.get("ChildHealthChecks") or ()
+        found = sum(check_is_healthy(child, checks, health) for child in children) >= int(config["HealthThreshold"])
     else:
-        # An inverted check starts unhealthy for the same reason that another one starts healthy.
-        found = statuses.get(check_id, True)
+        found = health(check_id)
     return found != bool(config.get("Inverted"))

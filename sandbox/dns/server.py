@@ -1,77 +1,114 @@
 """The name server's sockets: UDP in one thread, TCP in others, each answer from what is known at that moment."""
 
 import contextlib
+import errno
 import socket
 import socketserver
 import struct
 import sys
 import threading
+import traceback
 from typing import Final
 
-from dnslib import EDNS0, QTYPE, RCODE, DNSError, DNSHeader, DNSRecord
+from dnslib import RCODE
 
-from sandbox.dns.answers import Answerer, NotAnswerableError
+from sandbox.dns import message
+from sandbox.dns.answers import Answer, Answerer, NotAnswerableError
 
-# RFC 1035 section 4.2.1; RFC 6891 section 6.2.5 for the size that a resolver announces.
-UDP_MAX: Final = 512
-EDNS_MAX: Final = 4096
 TCP_IDLE_SECONDS: Final = 10.0
+"""How long a TCP connection without a query is kept (RFC 7766 section 6.2.3: a few seconds). Real seconds."""
+
+_PACKET_MAX: Final = 65535
+# Free ports that are tried until one is free for both protocols.
+_ATTEMPTS: Final = 16
+# Complaints that are remembered, so that each is in the log once and not once for each query.
+_COMPLAINTS_MAX: Final = 1000
 
 
-def reply(answerer: Answerer, packet: bytes, *, limit: int | None) -> bytes | None:
-    """The answer to one packet, cut to `limit` bytes (None over TCP); None if it isn't worth an answer."""
-    try:
-        request = DNSRecord.parse(packet)
-    except (DNSError, struct.error, ValueError):
-        return None
-    if request.header.qr or len(request.questions) != 1:
-        return None
-    question = request.questions[0]
-    header = DNSHeader(id=request.header.id, qr=1, opcode=request.header.opcode, rd=request.header.rd, aa=0)
-    response = DNSRecord(header, questions=[question])
-    edns = next((each for each in request.ar if each.rtype == QTYPE.OPT), None)
-    if edns is not None:
-        response.add_ar(EDNS0(udp_len=EDNS_MAX))
-        limit = None if limit is None else max(UDP_MAX, min(edns.edns_len, EDNS_MAX))
-    if request.header.opcode != 0 or question.qclass != 1:
-        header.rcode = RCODE.NOTIMP if request.header.opcode else RCODE.REFUSED
-        return bytes(response.pack())
-    try:
-        answer = answerer.answer(str(question.qname).lower(), QTYPE.get(question.qtype))
-    except NotAnswerableError as error:
-        print(f"name server: {error}", file=sys.stderr, flush=True)
-        header.rcode = RCODE.SERVFAIL
-        return bytes(response.pack())
-    header.rcode, header.aa = answer.rcode, int(answer.authoritative)
-    response.add_answer(*answer.answers)
-    response.add_auth(*answer.authority)
-    packed = bytes(response.pack())
-    if limit is not None and len(packed) > limit:
-        header.tc = 1
-        response.rr, response.auth = [], []
-        packed = bytes(response.pack())
-    return packed
+class Responder:
+    """Turns packets into answers, and never fails: what goes wrong is SERVFAIL, and in the log."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+        self._complaints: set[str] = set()
+
+    def reply(self, packet: bytes, *, over_udp: bool) -> bytes | None:
+        """The answer to one packet; None if it isn't worth one."""
+        query = message.read(packet)
+        if query is None:
+            return None
+        return message.write(query, self._answer(query), query.limit if over_udp else None)
+
+    def _answer(self, query: message.Query) -> Answer:
+        if query.rcode or query.name is None:
+            return Answer(rcode=query.rcode, authoritative=False)
+        if query.edns is not None and query.edns.version:
+            # BADVERS: the rest of that code is in the OPT record.
+            return Answer(authoritative=False)
+        if not message.is_internet(query):
+            return Answer(rcode=RCODE.REFUSED, authoritative=False)
+        try:
+            return self._answerer.answer(query.name, query.type)
+        except NotAnswerableError as error:
+            self._complain(str(error))
+        except Exception as error:
+            self._complain("".join(traceback.format_exception(error)))
+        return Answer(rcode=RCODE.SERVFAIL, authoritative=False)
+
+    def _complain(self, text: str) -> None:
+        if text not in self._complaints and len(self._complaints) < _COMPLAINTS_MAX:
+            self._complaints.add(text)
+            print(f"name server: {text}", file=sys.stderr, flush=True)
 
 
 class NameServer:
-    """Listens on `host`:`port`, UDP and TCP; port 0 takes a free one. Raises OSError if it can't be had."""
+    """Listens on `host`:`port`, UDP and TCP; port 0 takes one that is free for both. Raises OSError if there is none.
+
+    Queries that arrive before `start` wait.
+    """
 
     def __init__(self, answerer: Answerer, host: str, port: int) -> None:
-        self._answerer = answerer
-        self._tcp = _TcpServer((host, port), answerer)
+        self._responder = Responder(answerer)
+        self._udp, self._tcp = self._listen(host, port)
         self.port: int = self._tcp.server_address[1]
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((host, self.port))
+
+    def _listen(self, host: str, port: int) -> tuple[socket.socket, "_TcpServer"]:
+        for attempt in range(_ATTEMPTS):
+            tcp = _TcpServer((host, port), self._responder)
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(tcp.server_address)
+            except OSError as error:
+                udp.close()
+                tcp.server_close()
+                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return udp, tcp
+        raise AssertionError("unreachable")
 
     def start(self) -> None:
         """Answer, in threads of this process."""
         threading.Thread(target=self._tcp.serve_forever, name="dns-tcp", daemon=True).start()
         threading.Thread(target=self._serve_udp, name="dns-udp", daemon=True).start()
 
+    def stop(self) -> None:
+        """Stop answering and free the port."""
+        self._tcp.shutdown()
+        self._tcp.server_close()
+        # Ends a `recvfrom` that waits, which closing alone doesn't; a socket without a peer is "not connected".
+        with contextlib.suppress(OSError):
+            self._udp.shutdown(socket.SHUT_RDWR)
+        self._udp.close()
+
     def _serve_udp(self) -> None:
         while True:
-            packet, peer = self._udp.recvfrom(EDNS_MAX)
-            answer = reply(self._answerer, packet, limit=UDP_MAX)
+            try:
+                packet, peer = self._udp.recvfrom(_PACKET_MAX)
+            except OSError:
+                return
+            # Nobody waits on port 0, and a packet without content is what `stop` makes of a `recvfrom`.
+            answer = self._responder.reply(packet, over_udp=True)
             if answer is not None:
                 with contextlib.suppress(OSError):
                     self._udp.sendto(answer, peer)
@@ -80,9 +117,10 @@ class NameServer:
 class _TcpServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], answerer: Answerer) -> None:
-        self.answerer = answerer
+    def __init__(self, address: tuple[str, int], responder: Responder) -> None:
+        self.responder = responder
         super().__init__(address, _TcpHandler)
 
 
@@ -96,12 +134,13 @@ class _TcpHandler(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             while length := self._read(2):
                 packet = self._read(struct.unpack(">H", length)[0])
-                answer = reply(self.server.answerer, packet, limit=None)
+                answer = self.server.responder.reply(packet, over_udp=False)
                 if answer is None:
                     return
                 self.request.sendall(struct.pack(">H", len(answer)) + answer)
 
     def _read(self, count: int) -> bytes:
+        """`count` bytes; nothing if the client ends the connection."""
         data = b""
         while len(data) < count:
             part = self.request.recv(count - len(data))

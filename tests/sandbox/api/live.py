@@ -69,6 +69,27 @@ SERVICE = {
 }
 """cloud-config of an instance that serves on PORT."""
 
+# Doesn't end before there is a file `go` beside it.
+WAIT = """
+import pathlib, time
+
+while not pathlib.Path(__file__).with_name("go").exists():
+    time.sleep(0.02)
+"""
+
+WAITING = {
+    "write_files": [
+        {"path": "/usr/lib/probe/wait.py", "content": WAIT},
+        {
+            "path": "/etc/systemd/system/probe.service",
+            "content": "[Service]\nExecStartPre=/usr/bin/python3 /usr/lib/probe/wait.py\n"
+            "ExecStart=/usr/bin/python3 -m http.server -b 127.0.0.1 0\n",
+        },
+    ],
+    "runcmd": [["systemctl", "start", "probe.service"]],
+}
+"""cloud-config of an instance that boots until it may go on: see `let_boot`."""
+
 
 @contextmanager
 def serving(folder: Path) -> Iterator[ApiServer]:
@@ -90,15 +111,14 @@ def reset(server: ApiServer) -> None:
     eventually(lambda: not pids(), "the end of all machines")
 
 
+# One for all tests: it keeps the service descriptions, which take longer to read than a test takes to run.
+_session: Any = boto3.Session(aws_access_key_id="sandbox", aws_secret_access_key="sandbox")
+
+
 def client(server: ApiServer, service: str) -> Any:
     """A boto3 client of the API."""
-    return boto3.client(
-        service,
-        region_name=REGION,
-        endpoint_url=server.endpoint_url,
-        aws_access_key_id="sandbox",
-        aws_secret_access_key="sandbox",
-        config=Config(retries={"max_attempts": 1}),
+    return _session.client(
+        service, region_name=REGION, endpoint_url=server.endpoint_url, config=Config(retries={"max_attempts": 1})
     )
 
 
@@ -121,6 +141,13 @@ def root_of(instance_id: str) -> Path:
     """The file system of a machine."""
     with backend_lock:
         return machines._machines[instance_id].root
+
+
+def let_boot(instance_id: str) -> None:
+    """Have an instance with WAITING go on."""
+    folder = root_of(instance_id) / "usr" / "lib" / "probe"
+    eventually(folder.is_dir, "its files")
+    (folder / "go").touch()
 
 
 def state_of(instance_id: str) -> str:

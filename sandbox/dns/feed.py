@@ -1,0 +1,74 @@
+"""Where the zones come from: the API, which is asked for what is newer than what is known, and answers when there is.
+
+The name server answers from what it has; it never asks anybody while a query waits.
+"""
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sandbox.dns.zones import Zones
+
+PATH: Final = "/_sandbox/zones"
+"""On the API: `?after=VERSION` answers `{"version": N}`, and with `zones`, `checks` and `balancers` if N is newer."""
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long the API keeps an asker waiting for something newer. Real seconds."""
+
+# How long to wait for an answer, and before asking again an API that gave none. Real seconds.
+_ANSWER_SECONDS: Final = 2 * PATIENCE_SECONDS
+_RETRY_SECONDS: Final = 0.2
+
+
+class Feed:
+    """Keeps the taker of `on_zones` at what the API at `endpoint` (URL) says."""
+
+    def __init__(self, endpoint: str, on_zones: Callable[[Zones], None]) -> None:
+        self._host = urlsplit(endpoint).netloc
+        self._on_zones = on_zones
+        self._version = 0
+        self._complaint = ""
+
+    def follow(self) -> None:
+        """Go on for ever. While the API doesn't answer, what was told last stays."""
+        while True:
+            try:
+                self.ask()
+                self._complaint = ""
+            except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
+                self._complain(f"no zones from the API: {type(error).__name__}: {error}")
+                time.sleep(_RETRY_SECONDS)
+
+    def ask(self) -> None:
+        """Wait for something newer, for as long as the API lets us, and pass it on.
+
+        Raises OSError or HTTPException if the API doesn't answer, LookupError, TypeError or ValueError if its answer
+        isn't understood.
+        """
+        given = self._get(f"{PATH}?after={self._version}")
+        if "zones" in given:
+            self._on_zones(Zones.read(given))
+        self._version = int(given["version"])
+
+    def _get(self, path: str) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self._host, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise ValueError(f"HTTP {answer.status}: {body.decode(errors='replace')}")
+        given: dict[str, Any] = json.loads(body)
+        return given
+
+    def _complain(self, text: str) -> None:
+        """Once for each reason, and not five times a second."""
+        if text != self._complaint:
+            self._complaint = text
+            print(f"name server: {text}", file=sys.stderr, flush=True)
