@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from lockstep import aws
-from lockstep.publishing import package_set, repodata
+from lockstep.publishing import package_set
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.existing import look
 from lockstep.publishing.publish import Publisher
@@ -23,8 +23,7 @@ def main(folder: str, *regions: str) -> None:
     existing = look(aws.client, buckets, APPLICATION, RELEASE)
     before = read_bytes()
     files = package_set.find(Path(folder))
-    packages = repodata.open_packages(files)
-    Publisher(aws.client, APPLICATION, RELEASE, buckets, existing, packages).publish(files)
+    Publisher(aws.client, APPLICATION, RELEASE, buckets, existing).publish(files)
     json.dump({"read": read_bytes() - before}, sys.stdout)
 
 

@@ -43,6 +43,13 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIB
 _MODULES = ("aiohttp", "boto3", "dnslib", "flask", "grpc", "moto", "rpmfile", "werkzeug")
 _BUFFER = 65536
 
+# What `up` says of each process that starts once the API is there.
+_NOTES = {
+    "provider": "Pulumi provider `aws`",
+    "dns": "name server, UDP and TCP,",
+    "gateway": "HTTP proxy to the sites' names",
+}
+
 Report = Callable[[str], None]
 
 
@@ -133,30 +140,30 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the sandbox needs to know: the project's folder, the zone and the stacks to make, and how fast it runs."""
+    """What the sandbox needs to know of a project: its folder, the hosted zone and the stacks to make."""
 
     root: Path
     zone: str
     stacks: tuple[str, ...]
-    speed: float = clock.DEFAULT
 
 
-def up(project: Project, home: Path, ports: Ports, report: Report) -> SandboxState:
+def up(project: Project, home: Path, ports: Ports, report: Report, *, speed: float | None = None) -> SandboxState:
     """Bring up the sandbox of `project` in `home`, with its hosted zone and stacks; returns its record.
 
-    `report` gets progress, line by line. Does nothing if the sandbox is up; ends and replaces what is left of one that
-    is not. Raises InvalidInputError if something is missing or a port is taken, and FailedUnchangedError if it can't
-    be started; then nothing of it is left.
+    Its timers run `speed` times faster than AWS's; None stands for 1, or what a sandbox that is up has. `report` gets
+    progress, line by line. Does nothing if the sandbox is up; ends and replaces what is left of one that is not. Raises
+    InvalidInputError if something is missing or a port is taken, and FailedUnchangedError if it can't be started; then
+    nothing of it is left.
     """
     check_platform()
     current = _running(home)
     if current:
-        return _confirm_running(current, project, ports, report)
+        return _confirm_running(current, project, ports, speed, report)
     pulumi = _check_requirements(project)
     state.check_home(home)
-    with _Start(project, home, report) as start:
+    with _Start(project, home, speed or clock.DEFAULT, report) as start:
         if start.is_up_already():
-            return _confirm_running(current_state(home), project, ports, report)
+            return _confirm_running(current_state(home), project, ports, speed, report)
         _check_ports(ports)
         try:
             start.members(ports, pulumi)
@@ -240,12 +247,13 @@ def check_platform() -> None:
 class _Start:
     """One attempt to bring the sandbox up. Leaving the `with` block by an error leaves nothing behind."""
 
-    def __init__(self, project: Project, home: Path, report: Report) -> None:
+    def __init__(self, project: Project, home: Path, speed: float, report: Report) -> None:
         self._project = project
         self._home = home
+        self._speed = speed
         self._report = report
         self._stacks: list[_StackInit] = []
-        self._supervisor = _SupervisorClient(project, home)
+        self._supervisor = _SupervisorClient(project.root, home, speed)
 
     def __enter__(self) -> Self:
         return self
@@ -275,26 +283,27 @@ class _Start:
         self._supervisor.send("start", name="api", command=_api_command(ports, self._project.zone))
         for stack in self._project.stacks:
             self._stacks.append(_StackInit(self._project, self._home, stack, pulumi))
-        answer = self._supervisor.receive("started", timeout=START_SECONDS)
-        addresses = _api_addresses(answer["line"])
+        addresses = _api_addresses(self._started()["line"])
         self._report(f"AWS API on {addresses['api']}, as plain HTTP on {addresses['apiPlain']}")
         self._report(f"hosted zone {self._project.zone}")
         self._supervisor.send("start", name="provider", command=_provider_command(addresses["api"], ports))
         self._supervisor.send("start", name="dns", command=_dns_command(addresses["api"], ports))
-        for _ in range(2):
-            answer = self._supervisor.receive("started", timeout=START_SECONDS)
-            addresses[answer["name"]] = f"{HOST}:{_port(answer)}"
-        self._report(f"Pulumi provider `aws` on {addresses['provider']}")
-        self._report(f"name server on {addresses['dns']}, UDP and TCP")
-        self._supervisor.send("start", name="gateway", command=_gateway_command(addresses["dns"], ports))
-        answer = self._supervisor.receive("started", timeout=START_SECONDS)
-        addresses["gateway"] = f"http://{HOST}:{_port(answer)}"
-        self._report(f"HTTP proxy to the sites' names on {addresses['gateway']}")
+        # In whatever order they are ready: the provider takes longest, and the gateway needs the name server only.
+        while not addresses.keys() >= _NOTES.keys():
+            answer = self._started()
+            name, address = answer["name"], _address(answer)
+            addresses[name] = address
+            self._report(f"{_NOTES[name]} on {address}")
+            if name == "dns":
+                self._supervisor.send("start", name="gateway", command=_gateway_command(address, ports))
         for running in self._stacks:
             running.finish()
         self._report(f"stacks {', '.join(self._project.stacks)}")
         self._supervisor.send("commit", record=self._record(addresses))
         self._supervisor.receive("committed", timeout=START_SECONDS)
+
+    def _started(self) -> dict[str, Any]:
+        return self._supervisor.receive("started", timeout=START_SECONDS)
 
     def _record(self, addresses: Mapping[str, str]) -> dict[str, Any]:
         """What the supervisor can't know; it adds the processes."""
@@ -302,25 +311,26 @@ class _Start:
             "format": FORMAT,
             "project": str(self._project.root),
             "startedAt": time.time(),
-            "addresses": dict(addresses),
+            "addresses": {option.address: addresses[option.address] for option in PORT_OPTIONS},
             "zone": self._project.zone,
             "stacks": list(self._project.stacks),
-            "speed": self._project.speed,
+            "speed": self._speed,
         }
 
 
 class _SupervisorClient:
     """The supervisor's process and the line to it, as `up` sees them."""
 
-    def __init__(self, project: Project, home: Path) -> None:
+    def __init__(self, root: Path, home: Path, speed: float) -> None:
         self._home = home
         self._pending = b""
         self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sandbox.supervisor", str(home), "--control", str(theirs.fileno())],
-                cwd=project.root,
-                env={**_member_environment(home, processes.SUPERVISOR), clock.VARIABLE: f"{project.speed:g}"},
+                cwd=root,
+                # Its members take it over.
+                env={**_member_environment(home, processes.SUPERVISOR), clock.VARIABLE: str(speed)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,  # Until it has a log.
@@ -430,16 +440,18 @@ def _running(home: Path) -> SandboxState | None:
     return record if record and record.is_up else None
 
 
-def _confirm_running(record: SandboxState, project: Project, ports: Ports, report: Report) -> SandboxState:
+def _confirm_running(
+    record: SandboxState, project: Project, ports: Ports, speed: float | None, report: Report
+) -> SandboxState:
     """`up` of a sandbox that is up: fine, if it is the one that was asked for."""
     if record.project != project.root:
         raise InvalidInputError(
             f"the sandbox in {record.home} belongs to the project in {record.project}, not to {project.root}",
             f"set {state.HOME_VARIABLE} to another folder, or `lockstep sandbox down` first",
         )
-    if project.speed != record.speed:
+    if speed not in (None, record.speed):
         raise InvalidInputError(
-            f"the sandbox is up at speed {record.speed:g}, and --speed asks for {project.speed:g}",
+            f"the sandbox is up at speed {record.speed:g}, and --speed asks for {speed:g}",
             f"`lockstep sandbox down` first, or leave out --speed (and {clock.VARIABLE})",
         )
     for option in PORT_OPTIONS:
@@ -476,17 +488,26 @@ def _check_ports(ports: Ports) -> None:
             port = getattr(ports, option.field)
             if port == 0:
                 continue
-            listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                listener.bind((HOST, port))
-                listener.listen()
+                for kind in (socket.SOCK_STREAM, *([socket.SOCK_DGRAM] if option.field == "dns" else [])):
+                    _listen(held, kind, port)
             except OSError as error:
                 raise InvalidInputError(
                     f"{option.option} {port}: can't listen on {HOST}:{port}: {error.strerror}",
-                    f"free the port (`ss -ltnp 'sport = :{port}'` shows who has it), or choose another one with "
+                    f"free the port (`ss -ltunp 'sport = :{port}'` shows who has it), or choose another one with "
                     f"{option.option} or {option.variable}; 0 takes a free one",
                 ) from error
+
+
+def _listen(held: contextlib.ExitStack, kind: int, port: int) -> None:
+    """Hold a port as a member of the sandbox will. Raises OSError."""
+    listener = held.enter_context(socket.socket(socket.AF_INET, kind))
+    if kind == socket.SOCK_STREAM:
+        # As a port that a server has just left is free to the next one; UDP has no such delay, and would share.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    if kind == socket.SOCK_STREAM:
+        listener.listen()
 
 
 def _member_environment(home: Path, role: str) -> dict[str, str]:
@@ -530,10 +551,12 @@ def _gateway_command(name_server: str, ports: Ports) -> list[str]:
     return [sys.executable, "-m", "sandbox.gateway", "--dns", name_server, "--port", str(ports.gateway)]
 
 
-def _port(answer: Mapping[str, Any]) -> int:
+def _address(answer: Mapping[str, Any]) -> str:
+    """Where a member listens, from the line with its port."""
     if not answer["line"].strip().isdecimal():
         _fail(f"its {answer['name']} printed {answer['line']!r} where its port was due")
-    return int(answer["line"])
+    # What LOCKSTEP_HTTP_PROXY takes is a URL.
+    return f"{'http://' if answer['name'] == 'gateway' else ''}{HOST}:{int(answer['line'])}"
 
 
 def _last_words(record: SandboxState, members: tuple[ProcessStatus, ...]) -> str:

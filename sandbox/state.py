@@ -17,11 +17,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from lockstep.errors import IncompleteError, InvalidInputError
-from sandbox import clock, processes
+from sandbox import processes
 from sandbox.processes import ProcessId
 
 HOME_VARIABLE = "LOCKSTEP_SANDBOX_HOME"
-FORMAT = 1
+FORMAT = 2
 LOCK_FILE = "sandbox.lock"
 STATE_FILE = "sandbox.json"
 
@@ -39,9 +39,9 @@ class Member:
 class SandboxState:
     """Contents of `sandbox.json`.
 
-    `started_at` is in seconds since the epoch. `addresses` has `api` and `apiPlain` (URLs) and `provider` (HOST:PORT).
-    `speed` is how many times faster its timers run. `ended` says what brought the sandbox down by itself; None while
-    nothing did.
+    `started_at` is in seconds since the epoch. `addresses` has `api`, `apiPlain` and `gateway` (URLs), `provider` and
+    `dns` (HOST:PORT). Timers run `speed` times faster than AWS's. `ended` says what brought the sandbox down by itself;
+    None while nothing did.
     """
 
     home: Path
@@ -52,7 +52,7 @@ class SandboxState:
     zone: str
     stacks: tuple[str, ...]
     boot_id: str
-    speed: float = clock.DEFAULT
+    speed: float
     ended: str | None = None
 
     @property

@@ -18,36 +18,26 @@ def publish(
     """Upload a release to every region's bucket, and record it once every region has all of it."""
     from lockstep import aws, config, console, project
     from lockstep.config.models import check_release_name
-    from lockstep.publishing import package_set, repodata
+    from lockstep.publishing import package_set
     from lockstep.publishing.existing import look
     from lockstep.publishing.progress import bytes_progress
-    from lockstep.publishing.publish import Publisher, check_packages, warnings
+    from lockstep.publishing.publish import Publisher
     from lockstep.publishing.regions import open_buckets
 
     check_release_name(version)
     settings = config.load(project.find_root(), project.GLOBAL_STACK)
     files = package_set.find(folder)
-    packages = repodata.open_packages(files)
-    check_packages(settings.application, packages)
     buckets = open_buckets(aws.client, settings)
     existing = look(aws.client, buckets, settings.application, version)
+    publisher = Publisher(aws.client, settings.application, version, buckets, existing, say=console.warning)
+    for warning in publisher.prepare(files):
+        console.warning(warning)
     for line in existing.plan(files):
         console.progress(line)
-    for warning in warnings(version, packages):
-        console.warning(warning)
     if not existing.is_complete:
         console.confirm(f"Publish release {version} in {len(buckets)} regions?", yes=yes)
     with bytes_progress(buckets, sum(file.size for file in files)) as on_bytes:
-        publisher = Publisher(
-            client=aws.client,
-            application=settings.application,
-            release=version,
-            buckets=buckets,
-            existing=existing,
-            packages=packages,
-            on_bytes=on_bytes,
-            say=console.warning,
-        )
+        publisher.on_bytes = on_bytes
         published = publisher.publish(files)
     if as_json:
         console.data_json(published.as_json())

@@ -53,15 +53,16 @@ def up(
         int, _port("--gateway-port", "LOCKSTEP_SANDBOX_GATEWAY_PORT", "the proxy to the sites' names")
     ] = 0,
     speed: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--speed",
             envvar="LOCKSTEP_SANDBOX_SPEED",
             min=1,
             max=60,
-            help="How many times faster the sandbox's timers run: health checks, time-outs, delays. 1 is honest.",
+            show_default="1, AWS's own",
+            help="How many times faster than AWS's the sandbox's timers run: health checks, time-outs, delays.",
         ),
-    ] = 1,
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Start the sandbox, with its hosted zone and stacks; nothing to do if it is up.
@@ -75,8 +76,8 @@ def up(
     lifecycle = _import(root, "sandbox.lifecycle")
     ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port, dns=dns_port, gateway=gateway_port)
     settings = config.load(root, project.GLOBAL_STACK)
-    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks, speed=speed)
-    lifecycle.up(found, _home(root), ports, console.progress)
+    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks)
+    lifecycle.up(found, _home(root), ports, console.progress, speed=speed)
     _show(lifecycle.status(_home(root)), json)
     if not json:
         console.data('\nTo use it:  eval "$(lockstep sandbox env)"')
@@ -174,6 +175,7 @@ def _show(found: Any, json: bool) -> None:
         console.data(f"{name:12}{address}")
     console.data(f"{'zone':12}{found.record.zone}")
     console.data(f"{'stacks':12}{', '.join(found.record.stacks)}")
+    console.data(f"{'speed':12}{found.record.speed:g}")
     console.data(f"{'memory':12}{found.resident_bytes / MEBIBYTE:.0f} MiB, up {found.uptime_seconds:.0f} s")
     if found.record.ended:
         console.data(f"{'ended':12}{found.record.ended}")

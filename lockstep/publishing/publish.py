@@ -19,7 +19,8 @@ from lockstep.publishing.bucket import OtherContentError, ReleaseBucket
 from lockstep.publishing.existing import Existing
 from lockstep.publishing.manifest import MANIFEST, Entry, Manifest, entry_of_bytes, entry_of_file, release_key
 from lockstep.publishing.package_set import Content, LocalFile
-from lockstep.publishing.repodata import MetadataFile, Package, metadata
+from lockstep.publishing.repodata import MetadataFile, Package, metadata, open_packages
+from lockstep.publishing.rpm_header import RpmHeader
 from lockstep.publishing.upload import OnBytes, RegionOutcome, Say, Upload
 from lockstep.regions import RegionFailure, in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
@@ -53,7 +54,7 @@ class Published:
 class Publisher:
     """Publishes `release` of `application` to `buckets`, given by region in the order in which names are claimed.
 
-    `packages` are those among the files that are published; `say` tells the person who waits of a region that failed.
+    `existing` is what they have of it; `say` tells the person who waits of a region that failed.
     """
 
     client: Client
@@ -61,10 +62,21 @@ class Publisher:
     release: str
     buckets: Mapping[str, ReleaseBucket]
     existing: Existing
-    packages: Sequence[Package]
     on_bytes: OnBytes = lambda region, count: None
     say: Say = lambda text: None
     _upload: Upload = field(init=False)
+    _packages: Sequence[Package] | None = None
+
+    def prepare(self, files: Sequence[LocalFile]) -> list[str]:
+        """Judge the packages among `files` by their headers; returns what may be meant as it is, and may not.
+
+        Files of a release that is known are only compared with it. Raises InvalidInputError with all that is wrong.
+        """
+        if self.existing.is_known:
+            return []
+        self._packages = open_packages(files)
+        _check_packages(self.application, self._packages)
+        return _warnings(self.release, self._packages)
 
     def publish(self, files: Sequence[LocalFile]) -> Published:
         """Bring `files` into every region. Raises LockstepError; run again, it goes on where it was."""
@@ -73,11 +85,12 @@ class Publisher:
             if self.existing.is_known:
                 # Compared before anything is sent: what is known to be of another content must not leave anything.
                 contents = self._read_only(files)
-                manifest, repository = self._agree(contents)
-                self._send(self._missing(files, contents))
+                manifest, repository = self._agree(files, contents)
+                self._send(self._missing(files, contents), {})
             else:
-                contents = self._send(files)
-                manifest, repository = self._describe(contents)
+                packages = self._opened(files)
+                contents = self._send(files, {package.file.path: package.header for package in packages})
+                manifest, repository = self._describe(packages, contents)
             self._claim(manifest)
             self._put_repository(manifest, repository)
         except OtherContentError as error:
@@ -90,18 +103,22 @@ class Publisher:
             self._record(manifest)
         return Published(manifest, self._upload.outcomes)
 
-    def _read_only(self, files: Sequence[LocalFile]) -> dict[str, Content]:
-        return Upload({}, {}, self.on_bytes, self.say).send_files(files, self._headers())[0]
+    def _opened(self, files: Sequence[LocalFile]) -> Sequence[Package]:
+        if self._packages is None:
+            self._packages = open_packages(files)
+            _check_packages(self.application, self._packages)
+        return self._packages
 
-    def _send(self, files: Sequence[LocalFile]) -> dict[str, Content]:
-        contents, failures = self._upload.send_files(files, self._headers())
+    def _read_only(self, files: Sequence[LocalFile]) -> dict[str, Content]:
+        """Digests only: what has the published digest is whole, as what was published was."""
+        return Upload({}, {}, self.on_bytes, self.say).send_files(files, {})[0]
+
+    def _send(self, files: Sequence[LocalFile], headers: Mapping[str, RpmHeader]) -> dict[str, Content]:
+        contents, failures = self._upload.send_files(files, headers)
         whole = [region for region in self.buckets if region not in failures]
         rest = f"{', '.join(whole)} has all files, but " if whole else ""
         raise_for(failures, f"{rest}nothing of release {self.release} can be seen yet; run this again to go on")
         return contents
-
-    def _headers(self) -> dict[str, Any]:
-        return {package.file.path: package.header for package in self.packages}
 
     def _missing(self, files: Sequence[LocalFile], contents: Mapping[str, Content]) -> list[LocalFile]:
         """What a region lacks though the release's name is taken: somebody has deleted it."""
@@ -114,47 +131,52 @@ class Publisher:
                 self._upload.note_present(entry)
         return missing
 
-    def _describe(self, contents: Mapping[str, Content]) -> tuple[Manifest, dict[str, bytes]]:
+    def _describe(
+        self, packages: Sequence[Package], contents: Mapping[str, Content]
+    ) -> tuple[Manifest, dict[str, bytes]]:
         """The manifest of what was read, and its repository's files by path."""
-        repository: list[MetadataFile] = metadata(self.packages, contents)
-        manifest = Manifest(
-            application=self.application,
-            release=self.release,
-            files=tuple(entry_of_file(contents[path]) for path in sorted(contents)),
-            repodata=tuple(entry_of_bytes(self.release, file.path, file.content) for file in repository),
-        )
-        return manifest, {file.path: file.content for file in repository}
+        repository: list[MetadataFile] = metadata(packages, contents)
+        repodata = tuple(entry_of_bytes(self.release, file.path, file.content) for file in repository)
+        return self._manifest(contents, repodata), {file.path: file.content for file in repository}
 
-    def _agree(self, contents: Mapping[str, Content]) -> tuple[Manifest, dict[str, bytes]]:
+    def _manifest(self, contents: Mapping[str, Content], repodata: tuple[Entry, ...]) -> Manifest:
+        files = tuple(entry_of_file(contents[path]) for path in sorted(contents))
+        return Manifest(application=self.application, release=self.release, files=files, repodata=repodata)
+
+    def _agree(self, files: Sequence[LocalFile], contents: Mapping[str, Content]) -> tuple[Manifest, dict[str, bytes]]:
         """The manifest that is there, if what was read is the same; raises RefusedError if it isn't.
 
-        Another version of createrepo_c, or of zlib, makes another repository of the same packages. The one that is
-        there then stays; what a region lacks of it is taken from one that has it.
+        With it come those files of its repository that a region lacks. Another version of createrepo_c, or of zlib,
+        makes another repository of the same packages: the one that is there then stays, and what a region lacks of it
+        is taken from one that has it.
         """
-        new, repository = self._describe(contents)
         there = self.existing.manifest
         if there is None:
-            record = next(record for record in self.existing.records.values() if record)
-            if record.digest != new.digest:
-                raise RefusedError(
-                    f"release {self.release} is published with digest {record.digest[:16]}, this would be "
-                    f"{new.digest[:16]}, and no region has the manifest any more: a release is never changed",
-                    "publish under a new version",
-                )
-            return new, repository
+            return self._agree_with_record(*self._describe(self._opened(files), contents))
+        new = self._manifest(contents, ())
         if there.package_set != new.package_set:
             raise _other_files(there, new)
-        for entry in there.repodata:
-            if entry not in new.repodata:
-                repository[entry.path] = self._fetch(entry)
-        return there, repository
+        lacking = [entry for entry in there.repodata if self._upload.lacking(entry)]
+        if not lacking:
+            return there, {}
+        made, repository = self._describe(self._opened(files), contents)
+        same = set(made.repodata)
+        return there, {entry.path: repository[entry.path] if entry in same else self._fetch(entry) for entry in lacking}
+
+    def _agree_with_record(self, new: Manifest, repository: dict[str, bytes]) -> tuple[Manifest, dict[str, bytes]]:
+        record = next(record for record in self.existing.records.values() if record)
+        if record.digest != new.digest:
+            raise RefusedError(
+                f"release {self.release} is published with digest {record.digest[:16]}, this would be "
+                f"{new.digest[:16]}, and no region has the manifest any more: a release is never changed",
+                "publish under a new version",
+            )
+        return new, repository
 
     def _fetch(self, entry: Entry) -> bytes:
-        """A file of the repository from a region that has it; nothing if none lacks it."""
-        having = [region for region, sizes in self.existing.sizes.items() if sizes.get(entry.key) == entry.size]
-        if len(having) == len(self.buckets):
-            return b""
-        for region in having:
+        """A file of the repository, from a region that has it."""
+        lacking = self._upload.lacking(entry)
+        for region in [region for region in self.buckets if region not in lacking]:
             content = self.buckets[region].read(entry.key)
             if content is not None and entry_of_bytes(self.release, entry.path, content) == entry:
                 return content
@@ -175,7 +197,7 @@ class Publisher:
     def _put_repository(self, manifest: Manifest, repository: Mapping[str, bytes]) -> None:
         """One file after the other: `repomd.xml`, the last, makes the others be looked for."""
         for entry in manifest.repodata:
-            raise_for(self._upload.put_everywhere(entry, repository[entry.path]), self._left())
+            raise_for(self._upload.put_everywhere(entry, repository.get(entry.path, b"")), self._left())
 
     def _left(self) -> str:
         return f"no region has a record of release {self.release} that it hadn't before; run this again to go on"
@@ -229,7 +251,7 @@ class Publisher:
         )
 
 
-def check_packages(application: str, packages: Sequence[Package]) -> None:
+def _check_packages(application: str, packages: Sequence[Package]) -> None:
     """Raise InvalidInputError unless the package that instances install is among `packages`."""
     if not any(package.name == application for package in packages):
         names = ", ".join(sorted({package.name for package in packages})) or "no package at all"
@@ -240,7 +262,7 @@ def check_packages(application: str, packages: Sequence[Package]) -> None:
         )
 
 
-def warnings(release: str, packages: Sequence[Package]) -> list[str]:
+def _warnings(release: str, packages: Sequence[Package]) -> list[str]:
     """What may be meant as it is, and may not."""
     found = [
         f"{package.file.path} has {', '.join(package.header.scriptlets)}: instances run that on AWS, the sandbox's "

@@ -33,7 +33,7 @@ class Refresh:
     new: dict[str, str]
     desired: dict[str, Any] | None
     preferences: dict[str, Any]
-    started: datetime = field(default_factory=utcnow)
+    started: datetime = field(default_factory=lambda: utcnow())
     status: str = PENDING
     reason: str = ""
     ended: datetime | None = None
@@ -41,7 +41,7 @@ class Refresh:
     left: int = 0
     checkpoint: int = 0
     since: datetime | None = None
-    moved: datetime = field(default_factory=utcnow)
+    moved: datetime = field(default_factory=lambda: utcnow())
     score: int = 0
     going: int = 0
     rollback: dict[str, Any] | None = None

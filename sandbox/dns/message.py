@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from dnslib import CLASS, EDNS0, OPCODE, QTYPE, RCODE, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
+from dnslib import EDNS0, OPCODE, QTYPE, RCODE, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
 
 from sandbox.api.route53_names import Labels
 from sandbox.dns.answers import Answer
@@ -22,6 +22,7 @@ _HEADER: Final = struct.Struct(">6H")
 _QUESTION: Final = struct.Struct(">2H")
 # Type, class, TTL, length of the data.
 _RECORD: Final = struct.Struct(">2HIH")
+_INTERNET: Final = 1
 _POINTER: Final = 0xC0
 _NAME_MAX: Final = 255
 # RFC 6891 section 9: BADVERS is 16, of which the upper eight bits go into the OPT record.
@@ -102,7 +103,7 @@ def write(query: Query, answer: Answer, limit: int | None) -> bytes:
 
 def is_internet(query: Query) -> bool:
     """Whether a query is of the one class there is here."""
-    return query.class_ == CLASS.IN
+    return query.class_ == _INTERNET
 
 
 def _name(packet: bytes, position: int) -> tuple[Labels, int]:

@@ -19,6 +19,8 @@ TCP_IDLE_SECONDS: Final = 10.0
 """How long a TCP connection without a query is kept (RFC 7766 section 6.2.3: a few seconds). Real seconds."""
 
 _PACKET_MAX: Final = 65535
+# How often the thread of TCP looks whether it should end. Real seconds.
+_POLL_SECONDS: Final = 0.05
 # Free ports that are tried until one is free for both protocols.
 _ATTEMPTS: Final = 16
 # Complaints that are remembered, so that each is in the log once and not once for each query.
@@ -71,6 +73,11 @@ class NameServer:
         self._responder = Responder(answerer)
         self._udp, self._tcp = self._listen(host, port)
         self.port: int = self._tcp.server_address[1]
+        self._ending = False
+        self._threads = (
+            threading.Thread(target=self._tcp.serve_forever, args=(_POLL_SECONDS,), name="dns-tcp", daemon=True),
+            threading.Thread(target=self._serve_udp, name="dns-udp", daemon=True),
+        )
 
     def _listen(self, host: str, port: int) -> tuple[socket.socket, "_TcpServer"]:
         for attempt in range(_ATTEMPTS):
@@ -89,25 +96,24 @@ class NameServer:
 
     def start(self) -> None:
         """Answer, in threads of this process."""
-        threading.Thread(target=self._tcp.serve_forever, name="dns-tcp", daemon=True).start()
-        threading.Thread(target=self._serve_udp, name="dns-udp", daemon=True).start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Stop answering and free the port."""
+        """Stop answering, which must have begun, and free the port."""
+        self._ending = True
         self._tcp.shutdown()
-        self._tcp.server_close()
-        # Ends a `recvfrom` that waits, which closing alone doesn't; a socket without a peer is "not connected".
+        # Ends a `recvfrom` that waits, which closing alone doesn't; it fails nevertheless, as there is no peer.
         with contextlib.suppress(OSError):
             self._udp.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._tcp.server_close()
         self._udp.close()
 
     def _serve_udp(self) -> None:
-        while True:
-            try:
-                packet, peer = self._udp.recvfrom(_PACKET_MAX)
-            except OSError:
-                return
-            # Nobody waits on port 0, and a packet without content is what `stop` makes of a `recvfrom`.
+        while not self._ending:
+            packet, peer = self._udp.recvfrom(_PACKET_MAX)
             answer = self._responder.reply(packet, over_udp=True)
             if answer is not None:
                 with contextlib.suppress(OSError):

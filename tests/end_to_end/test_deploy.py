@@ -178,5 +178,5 @@ def test_what_cannot_be_deployed_is_refused_before_anything_changes(shell: Shell
         f"(cd {other} && LOCKSTEP_PROJECT={other} lockstep deploy 1.0.0 --yes); second=$?\n"
         "wait $first; echo $? $second",
     )
-    assert done.stdout.split()[-2:] == ["0", "4"]
+    assert done.stdout.split()[-2:] == ["0", "4"], done.stderr
     assert "another deployment is at work" in done.stderr

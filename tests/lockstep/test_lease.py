@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ class Place:
     def key(self, bucket: str) -> Any:
         return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[KEY]
 
+    def set_fault(self, kind: str, **what: Any) -> None:
+        """Have this fault, and no other."""
+        self._control({"faults": [{"kind": kind, **what}]})
+
+    def hits(self) -> int:
+        """How many requests have met the fault."""
+        return int(self._control()["faults"][0]["hit"])
+
+    def _control(self, data: Any = None) -> Any:
+        body = None if data is None else json.dumps(data).encode()
+        with urllib.request.urlopen(f"{self.api.endpoint_url}/_sandbox/faults", body, timeout=10) as answer:
+            return json.load(answer)
+
     def process(self) -> "subprocess.Popen[str]":
         """A process that holds the lease by now."""
         environment = {
@@ -114,11 +128,6 @@ def holder_of(name: str, **changes: Any) -> Holder:
 def elsewhere(name: str) -> Holder:
     """A process of another machine, whose number this machine can't judge."""
     return holder_of(name, host="build-7.example.com", machine="another", pid=2**22 + 1)
-
-
-def set_faults(*wanted: faults.Fault) -> None:
-    faults.reset()
-    faults._plan.faults.extend(wanted)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -315,8 +324,8 @@ def test_it_is_renewed_in_every_region_while_the_work_goes_on(place: Place) -> N
 def test_a_region_that_is_silent_does_not_keep_the_others_from_renewing(place: Place) -> None:
     """Each attempt there takes half a minute: one after the other, the leases of the living regions would run out."""
     with place.lease(renew_seconds=0.02).hold() as lease:
-        set_faults(faults.Fault("vanish", region=FIRST))
-        until(lambda: faults._plan.faults[0].hit)
+        place.set_fault("vanish", region=FIRST)
+        until(place.hits)
         before = place.content(SECOND)
         until(lambda: place.content(SECOND) != before)
         lease.check()
@@ -335,6 +344,13 @@ def test_who_has_lost_it_is_told_at_the_next_step(place: Place) -> None:
     assert [place.owner(region) for region in BUCKETS] == [None, "thief"]
 
 
+def test_only_the_own_lease_is_given_back(place: Place) -> None:
+    """A process that was paused, and ends, would take the lease from whoever is at work by then."""
+    with place.lease().hold():
+        place.put(FIRST, holder_of("thief").model_dump_json().encode())
+    assert [place.owner(region) for region in BUCKETS] == ["thief", None]
+
+
 def test_a_lease_that_vanished_is_lost(place: Place) -> None:
     """Somebody may have had it and given it back meanwhile, after a whole deployment."""
     with place.lease(renew_seconds=0.02).hold() as lease:
@@ -347,14 +363,15 @@ def test_a_lease_that_vanished_is_lost(place: Place) -> None:
 
 def test_a_write_whose_answer_was_lost_is_known_again(place: Place) -> None:
     """It is sent again and meets itself: the deployment would refuse to run because of itself."""
-    set_faults(faults.Fault("refuse", operation="PutObject", after=True, count=1))
+    place.set_fault("refuse", operation="PutObject", after=True, count=1)
     with place.lease(holder_of("mine")).hold() as lease:
-        assert faults._plan.faults[0].hit == 1
+        assert place.hits() == 1
         assert place.owner(FIRST) == "mine"
-        set_faults(faults.Fault("refuse", operation="PutObject", after=True, count=1))
+        place.set_fault("refuse", operation="PutObject", after=True, count=1)
         for each in lease._holds.values():
             each.renew()
-        assert faults._plan.faults[0].hit == 1
+        assert place.hits() == 1
+        assert not any(each.ran_out for each in lease._holds.values())
         lease.check()
     assert [place.owner(region) for region in BUCKETS] == [None, None]
 
@@ -362,7 +379,7 @@ def test_a_write_whose_answer_was_lost_is_known_again(place: Place) -> None:
 def test_a_write_that_was_never_answered_is_given_back_all_the_same(place: Place) -> None:
     """Nobody would know of it, and it would keep others out until it runs out."""
     # The first try and its repetition.
-    set_faults(faults.Fault("refuse", region=SECOND, operation="PutObject", after=True, count=2))
+    place.set_fault("refuse", region=SECOND, operation="PutObject", after=True, count=2)
     with pytest.raises(RegionUnreachableError), place.lease().hold():
         pytest.fail("held without an answer")
     assert [place.owner(region) for region in BUCKETS] == [None, None]
@@ -402,7 +419,7 @@ def test_one_region_that_answers_keeps_it(place: Place) -> None:
     """The loss of a region must not stop what the other one needs; nobody can take all of it meanwhile."""
     clock = Clock()
     with place.lease(clock=clock).hold() as lease:
-        set_faults(faults.Fault("refuse", region=FIRST))
+        place.set_fault("refuse", region=FIRST)
         clock.now += TTL + 1
         lease.check()
         faults.reset()
@@ -413,7 +430,7 @@ def test_it_is_lost_if_no_region_takes_the_renewal(place: Place, kind: str) -> N
     """A login that runs out in the middle would go unnoticed, and others take the lease a minute later."""
     clock = Clock()
     with place.lease(clock=clock).hold() as lease:
-        set_faults(faults.Fault(kind, service="s3"))
+        place.set_fault(kind, service="s3")
         clock.now += TTL - 1
         lease.check()
         clock.now += 2
@@ -425,7 +442,7 @@ def test_it_is_lost_if_no_region_takes_the_renewal(place: Place, kind: str) -> N
 @pytest.mark.parametrize("kind", ["refuse", "throttle"])
 def test_a_region_that_does_not_answer_is_named_and_nothing_is_held(place: Place, kind: str) -> None:
     """A lease on half the regions is none."""
-    set_faults(faults.Fault(kind, region=SECOND, service="s3"))
+    place.set_fault(kind, region=SECOND, service="s3")
     with pytest.raises(RegionUnreachableError, match=SECOND) as raised, place.lease().hold():
         pytest.fail("held in one region")
     assert raised.value.exit_code is ExitCode.REGION_UNREACHABLE
@@ -435,7 +452,7 @@ def test_a_region_that_does_not_answer_is_named_and_nothing_is_held(place: Place
 
 def test_a_login_that_may_not_is_not_a_region_that_is_down(place: Place) -> None:
     """Whoever waits for the region to come back waits for ever."""
-    set_faults(faults.Fault("deny", region=SECOND, service="s3"))
+    place.set_fault("deny", region=SECOND, service="s3")
     with pytest.raises(InvalidInputError, match="AccessDenied") as raised, place.lease().hold():
         pytest.fail("held in one region")
     assert "log in" in raised.value.remedy

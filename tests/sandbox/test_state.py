@@ -27,6 +27,7 @@ def record(home: Path, *members: ProcessId) -> SandboxState:
         zone="example.com",
         stacks=("primary", "global"),
         boot_id=processes.boot_id(),
+        speed=6.0,
     )
 
 

@@ -18,12 +18,13 @@ from tests.sandbox.checkout import PATIENCE, REPOSITORY, eventually, is_running
 
 READY = ["sh", "-c", "echo ready; exec sleep 600"]
 RECORD = {
-    "format": 1,
+    "format": state.FORMAT,
     "project": "/project",
     "startedAt": 0,
     "addresses": {"api": "http://127.0.0.1:1", "apiPlain": "http://127.0.0.1:2", "provider": "127.0.0.1:3"},
     "zone": "example.com",
     "stacks": ["primary", "global"],
+    "speed": 6.0,
 }
 
 

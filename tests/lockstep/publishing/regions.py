@@ -12,10 +12,10 @@ from typing import Any
 
 from lockstep import aws as factory
 from lockstep.config.naming import package_bucket_name
-from lockstep.publishing import package_set, repodata
+from lockstep.publishing import package_set
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.existing import look
-from lockstep.publishing.publish import Published, Publisher, check_packages
+from lockstep.publishing.publish import Published, Publisher
 
 APPLICATION = "orders"
 ACCOUNT = "123456789012"
@@ -121,11 +121,10 @@ class Regions:
     def publish(self, folder: Path, release: str = "1.0.0", **settings: Any) -> Published:
         """Publish in this process, as the command does."""
         files = package_set.find(folder)
-        packages = repodata.open_packages(files)
-        check_packages(APPLICATION, packages)
         buckets = self.open_buckets()
         existing = look(factory.client, buckets, APPLICATION, release)
-        publisher = Publisher(factory.client, APPLICATION, release, buckets, existing, packages, **settings)
+        publisher = Publisher(factory.client, APPLICATION, release, buckets, existing, **settings)
+        publisher.prepare(files)
         return publisher.publish(files)
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -11,9 +11,8 @@ import pytest
 from lockstep.errors import InvalidInputError
 from lockstep.publishing import package_set, repodata
 from lockstep.publishing.package_set import find, read
-from lockstep.publishing.publish import check_packages, warnings
 from lockstep.publishing.rpm_header import NotAnRpmError
-from tests.sandbox.machine.rpm_writer import File, Spec, build, scriptlet
+from tests.sandbox.machine.rpm_writer import File, Spec, build
 
 ORDERS = Spec("orders", {"/usr/share/orders/version": File("1.0.0")}, version="1.0.0")
 RPM = build(ORDERS)
@@ -165,20 +164,3 @@ def test_a_header_longer_than_the_first_read_is_read_whole(folder: Path) -> None
     (package,) = opened(folder)
     assert package.header.payload_start > 100_000
     read(package.file, package.header)
-
-
-def test_scriptlets_and_other_versions_are_warned_of(folder: Path) -> None:
-    """Both are allowed, and both are often an oversight: the package that was built last week, a leftover script."""
-    spec = Spec("orders", {"/a": File("x")}, version="1.0.1", tags=scriptlet(1024))
-    (folder / "orders.rpm").write_bytes(build(spec))
-    found = warnings("1.0.0", opened(folder))
-    assert "orders.rpm has %post" in found[0]
-    assert "orders 1.0.1" in found[1]
-    assert warnings("1.0.1", opened(folder)) == found[:1]
-
-
-def test_the_application_is_found_by_its_packages_name_not_its_files(folder: Path) -> None:
-    """Instances ask for the name in the package; a file may be called anything."""
-    (folder / "renamed.rpm").write_bytes(RPM)
-    check_packages("orders", opened(folder))
-    assert "no package billing among the files (orders)" in refused(lambda: check_packages("billing", opened(folder)))

@@ -17,6 +17,7 @@ from lockstep.publishing import package_set
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.manifest import Entry, Manifest
 from tests.lockstep.publishing.regions import REGIONS, Regions, is_reading
+from tests.sandbox.machine.rpm_writer import Spec, build
 
 WriteFolder = Callable[..., Path]
 
@@ -398,11 +399,14 @@ def test_a_file_that_changes_meanwhile_is_refused(
 
 def test_a_release_without_the_applications_package_is_refused(regions: Regions, tmp_path: Path) -> None:
     """Instances install the package by that name, and would fail, all of them, when the release is deployed."""
-    (tmp_path / "notes").write_text("no package")
-    folder = tmp_path / "only-notes"
+    folder = tmp_path / "others"
     folder.mkdir()
     (folder / "notes").write_text("no package")
-    with pytest.raises(InvalidInputError, match="no package orders among the files"):
+    with pytest.raises(InvalidInputError, match=r"no package orders among the files \(no package at all\)"):
+        regions.publish(folder)
+    # The name in the package counts, not the file's.
+    (folder / "orders.rpm").write_bytes(build(Spec("billing", version="1.0.0")))
+    with pytest.raises(InvalidInputError, match=r"no package orders among the files \(billing\)"):
         regions.publish(folder)
     assert regions.objects(FIRST) == {}
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lockstep.errors import ExitCode
-from tests.lockstep.publishing.regions import REGIONS, Regions
+from tests.lockstep.publishing.regions import REGIONS, Regions, is_reading
 from tests.sandbox.checkout import eventually
+from tests.sandbox.machine.rpm_writer import File, Spec, build, scriptlet
 
 WriteFolder = Callable[..., Path]
 
@@ -68,7 +69,21 @@ def test_bad_files_are_refused_before_anybody_is_asked(regions: Regions, write_f
     folder = write_folder()
     (folder / "broken.rpm").write_bytes(b"not an rpm")
     calls = regions.calls_of(lambda: _ends(regions, ExitCode.INVALID, "broken.rpm", "publish", "1.0.0", str(folder)))
-    assert calls == []
+    assert all(is_reading(call) for call in calls)
+    done = regions.run("publish", "1.0.0", str(folder), "--yes")
+    assert done.returncode == ExitCode.INVALID
+    assert regions.objects(FIRST) == {}
+
+
+def test_scriptlets_and_other_versions_are_warned_of(regions: Regions, write_folder: WriteFolder) -> None:
+    """Both are allowed, and both are often an oversight: the package that was built last week, a leftover script."""
+    folder = write_folder("1.0.1")
+    spec = Spec("tool", {"/a": File("x")}, version="1.0.0", tags=scriptlet(1024))
+    (folder / spec.filename).write_bytes(build(spec))
+    done = regions.run("publish", "1.0.0", str(folder), "--yes")
+    assert done.returncode == ExitCode.DONE
+    assert "warning: tool-1.0.0-1.noarch.rpm has %post" in done.stderr
+    assert "warning: release 1.0.0 has packages of other versions: orders 1.0.1" in done.stderr
 
 
 def _ends(regions: Regions, status: ExitCode, expected: str, *arguments: str) -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from moto.autoscaling.models import autoscaling_backends
 
 from sandbox import clock
-from sandbox.api import autoscaling_members, ec2_launch
+from sandbox.api import autoscaling_members, ec2_launch, instance_refresh
 from sandbox.api.backend_lock import backend_lock
 from tests.sandbox.api.test_autoscaling import Site
 
@@ -234,3 +234,20 @@ def test_a_group_deleted_by_force_is_there_until_its_instances_are_gone(fleet: F
     assert fleet.asg.describe_auto_scaling_groups()["AutoScalingGroups"] == []
     fleet.create(DesiredCapacity=0)
     assert "Status" not in fleet.group()
+
+
+@pytest.mark.change("autoscaling-group-deletion")
+def test_a_refresh_starts_nothing_in_a_group_that_is_being_deleted(fleet: Fleet) -> None:
+    """The group would never be empty, and a destroy would wait for its time-out."""
+    fleet.create()
+    fleet.targets_are = dict.fromkeys(fleet.members(), "draining")
+    fleet.asg.start_instance_refresh(AutoScalingGroupName="fleet")
+    fleet.asg.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
+    for _ in range(3):
+        with backend_lock:
+            instance_refresh.turn()
+        fleet.settle()
+    assert set(fleet.states().values()) == {"Terminating"}
+    fleet.targets_are = {}
+    fleet.settle()
+    assert fleet.running() == set()

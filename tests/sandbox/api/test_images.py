@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.api import images
+from sandbox.machine import capabilities
 
 NEWEST = images.releases()[-1]
 
@@ -96,3 +97,11 @@ def test_public_parameters_are_listed_by_path(aws: Any) -> None:
     """Without it a listing by path, how people find the names, is empty."""
     listed = aws("ssm").get_parameters_by_path(Path="/aws/service/ami-amazon-linux-latest")["Parameters"]
     assert len(listed) == 4
+
+
+def test_what_an_image_provides_is_written_as_rpm_has_it() -> None:
+    """A capability that nobody can read would end every boot that installs a package."""
+    known = [capabilities.parse(text) for text in images.provides()]
+    assert any(each.overlaps(capabilities.parse("python3 >= 3.9")) for each in known)
+    assert not any(each.overlaps(capabilities.parse("python3 >= 3.10")) for each in known)
+    assert {"systemd", "/usr/bin/python3"} <= {each.name for each in known}

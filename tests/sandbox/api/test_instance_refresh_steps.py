@@ -19,7 +19,7 @@ from sandbox.api.instance_refresh_steps import (
 
 
 def group(letters: str, desired: int, low: int = 100, high: int | None = 200, **more: object) -> Facts:
-    """Facts of a group: o old, p protected old, x old and unhealthy; s starting, w warming, n new; k kept, f failing kept.
+    """Facts of a group: o old, p protected, x failing; s starting, w warming, n new; k kept, f kept and failing.
 
     In the order of their launch; an instance's id is its letter and its place.
     """

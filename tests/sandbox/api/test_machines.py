@@ -110,8 +110,13 @@ def test_an_instance_whose_machine_dies_runs_on_and_fails_its_status_check(ec2: 
 @pytest.mark.change("ec2-instance-status")
 def test_the_status_is_initializing_until_the_machine_has_booted(ec2: Any) -> None:
     """A wait for status checks that pass would end before there is anything to check."""
-    instance = run(ec2, live.cloud_config(live.WAITING))
-    assert status_of(ec2, instance)["InstanceStatus"]["Status"] == "initializing"
+    # No machine is started before the status is asked for.
+    machines.worker.stop()
+    try:
+        instance = run(ec2, live.cloud_config(live.WAITING))
+        assert status_of(ec2, instance)["InstanceStatus"]["Status"] == "initializing"
+    finally:
+        machines.worker.start()
     eventually(lambda: live.state_of(instance) == "booting", "a machine")
     assert status_of(ec2, instance)["InstanceStatus"]["Status"] == "initializing"
     live.let_boot(instance)
