@@ -109,24 +109,6 @@ def status(json: JsonOption = False) -> None:
 
 
 @app.command()
-def request(
-    url: Annotated[str, typer.Argument(help="For example http://orders.example.com/.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many requests, each resolved anew.")] = 1,
-    json: JsonOption = False,
-) -> None:
-    """Ask a site, or the application, by its name: resolved by the sandbox's name server."""
-    root = project.find_root()
-    record = _import(root, "sandbox.lifecycle").current_state(_home(root))
-    answers = [_import(root, "sandbox.request").request(record, url) for _ in range(count)]
-    if json:
-        console.data_json([answer.to_json() for answer in answers])
-        return
-    for answer in answers:
-        console.progress(f"{answer.address}: HTTP {answer.status}, release {answer.release or 'not named'}")
-        console.data(answer.body.rstrip())
-
-
-@app.command()
 def env(
     unset: Annotated[bool, typer.Option("--unset", help="Undo it: restore what the shell had before.")] = False,
     shell: Annotated[Shell, typer.Option(help="Shell to write for; sh covers bash, zsh and dash.")] = Shell.SH,
@@ -143,6 +125,62 @@ def env(
         raise
     if lines:
         console.data(lines.rstrip("\n"))
+
+
+@app.command()
+def request(
+    url: Annotated[str, typer.Argument(help="http://NAME[:PORT]/PATH, NAME in a hosted zone of the sandbox.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many requests, one after another.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Ask a site by its name, as a user's machine does: the name server for the address, then the address.
+
+    Exit status: 0 every request was answered well; 10 some were not, or by an error; 7 none was answered.
+    """
+    root = project.find_root()
+    destination, requests = _import(root, "sandbox.gateway.destination"), _import(root, "sandbox.gateway.request")
+    record = _import(root, "sandbox.lifecycle").current_state(_home(root))
+    try:
+        target = destination.parse(url)
+    except destination.InvalidUrlError as error:
+        raise InvalidInputError(str(error), f"for example: lockstep sandbox request http://{record.zone}/") from error
+    host, _, port = record.addresses["dns"].rpartition(":")
+    outcomes = [requests.ask(target, (host, int(port))) for _ in range(count)]
+    if json:
+        summary = requests.Summary.of(outcomes).to_json()
+        console.data_json({"url": url, "summary": summary, "requests": [each.to_json() for each in outcomes]})
+    elif count == 1:
+        _show_answer(outcomes[0])
+    else:
+        _show_summary(requests.Summary.of(outcomes))
+    if all(outcome.is_good for outcome in outcomes):
+        return
+    answered = any(outcome.status is not None for outcome in outcomes)
+    raise typer.Exit(ExitCode.DEGRADED if answered else ExitCode.REGION_UNREACHABLE)
+
+
+def _show_answer(outcome: Any) -> None:
+    if outcome.status is None:
+        console.warning(f"no answer: {outcome.failure}")
+        return
+    console.data(f"{' -> '.join(outcome.destination.names)} -> {outcome.address}")
+    console.data(f"HTTP {outcome.status} {outcome.reason}".rstrip())
+    for name, value in outcome.headers:
+        console.data(f"{name}: {value}")
+    console.data("\n" + outcome.body.decode(errors="replace").rstrip("\n"))
+
+
+def _show_summary(summary: Any) -> None:
+    if summary.answers:
+        console.table(
+            ["release", "address", "status", "answers"],
+            [
+                [release or "-", address, str(status), str(number)]
+                for (release, address, status), number in sorted(summary.answers.items())
+            ],
+        )
+    for failure, number in sorted(summary.failures.items()):
+        console.warning(f"{number} without an answer: {failure}")
 
 
 def _environment_script(unset: bool) -> str:

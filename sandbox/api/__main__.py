@@ -50,11 +50,16 @@ def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
         with ApiServer(arguments.port, arguments.plain_port, data_plane=True) as server:
+            # It works on moto's backends, which must have been changed before they are imported there.
+            from sandbox.api import zone_feed
+
             if arguments.zone:
                 create_zone(server.endpoint_url, arguments.zone)
             addresses = {"endpoint": server.endpoint_url, "plainEndpoint": server.plain_endpoint_url}
             print(json.dumps(addresses), flush=True)
             wait_for_end()
+            # The server lets answers in progress finish, and this one would wait for a change of the zones.
+            zone_feed.versions.close()
     except LockstepError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code

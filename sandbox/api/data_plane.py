@@ -39,3 +39,4 @@ def stop() -> None:
     for worker in WORKERS:
         worker.stop()
     balancers.go_live(False)
+    machines.serve_from("")

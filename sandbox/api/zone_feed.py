@@ -26,6 +26,13 @@ class Versions:
         self._changed = threading.Condition()
         self._version = 0
         self._text = ""
+        self._closed = False
+
+    def close(self) -> None:
+        """Keep nobody waiting, now or later: the API is about to end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def tell(self, snapshot: Mapping[str, Any]) -> None:
         """Pass a snapshot, a JSON object, to whoever waits for something newer."""
@@ -40,7 +47,7 @@ class Versions:
     def after(self, version: int, timeout: float) -> dict[str, Any]:
         """The snapshot with its `version`; without it if none newer than `version` comes in `timeout` real seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._version > version, timeout)
+            self._changed.wait_for(lambda: self._closed or self._version > version, timeout)
             known, text = self._version, self._text
         return {"version": known, **(json.loads(text) if known > version else {})}
 

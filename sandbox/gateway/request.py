@@ -99,7 +99,9 @@ def ask(target: Target, name_server: tuple[str, int]) -> Outcome:
     except UnreachableError as error:
         failure = str(error)
     except TimeoutError:
-        failure = f"{target.host} is {destination and destination.address}, which gave no answer in {ANSWER_SECONDS:g} s"
+        failure = (
+            f"{target.host} is {destination and destination.address}, which gave no answer in {ANSWER_SECONDS:g} s"
+        )
     except (OSError, http.client.HTTPException) as error:
         failure = f"{target.host} is {destination and destination.address}, which broke off its answer: {_words(error)}"
     return Outcome(destination=destination, failure=failure, seconds=time.monotonic() - begun)

@@ -207,6 +207,15 @@ def test_what_cannot_be_changed_safely_is_named_and_left_alone(project: Project,
     assert text_of(root) == text
 
 
+def test_a_release_that_yaml_cannot_hold_is_refused(project: Project) -> None:
+    """What was written is read again before it takes the file's place: a broken file would stop every command."""
+    text = with_config("lockstep:release: 1.0.0")
+    root = project(text)
+    with pytest.raises(InvalidInputError, match="can't be set to"):
+        release_setting.write(root, "1.0\x7f")
+    assert text_of(root) == text
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """An operator in the wrong folder sees which one it was."""
     with pytest.raises(InvalidInputError, match=str(tmp_path)):

@@ -24,11 +24,18 @@ def state(tmp_path: Path) -> SandboxState:
         home=tmp_path / "state",
         project=tmp_path / "project",
         started_at=0.0,
-        addresses={"api": "http://127.0.0.1:4566", "apiPlain": "http://127.0.0.1:4567", "provider": "127.0.0.1:4777"},
+        addresses={
+            "api": "http://127.0.0.1:4566",
+            "apiPlain": "http://127.0.0.1:4567",
+            "provider": "127.0.0.1:4777",
+            "dns": "127.0.0.1:4053",
+            "gateway": "http://127.0.0.1:4080",
+        },
         members=(Member(name="supervisor", process=ProcessId(1, 1), log="log/supervisor.log"),),
         zone="example.com",
         stacks=("primary", "global"),
         boot_id="boot",
+        speed=1.0,
     )
 
 
@@ -44,6 +51,13 @@ def test_boto3_and_pulumi_are_pointed_at_the_sandbox(state: SandboxState) -> Non
     assert found["PULUMI_HOME"] == f"{state.home}/pulumi"
     assert found["PULUMI_SKIP_UPDATE_CHECK"] == "true"
     assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+
+
+def test_requests_to_the_sites_names_go_through_the_gateway(state: SandboxState) -> None:
+    """No resolver of this machine knows those names: without the proxy a deployment can't see which release answers."""
+    assert environment.applied(state, USER)["LOCKSTEP_HTTP_PROXY"] == "http://127.0.0.1:4080"
+    before = {**USER, "LOCKSTEP_HTTP_PROXY": "http://mine:3128"}
+    assert environment.restored(environment.applied(state, before)) == before
 
 
 def test_the_projects_own_tools_come_first_on_path(state: SandboxState) -> None:

@@ -176,3 +176,79 @@ def test_a_fleet_deleted_by_force_leaves_no_process(fleet: Fleet) -> None:
         lambda: not fleet.asg.describe_auto_scaling_groups()["AutoScalingGroups"] and not live.pids(),
         "the end of the group and its machines",
     )
+
+
+@pytest.mark.change("elbv2-target-health")
+def test_target_health_has_awss_states_and_reasons(fleet: Fleet, server: ApiServer) -> None:
+    """Deployments wait for them, and operators read them."""
+    first, second = sorted(fleet.wait_until_whole())
+
+    def health(instance_id: str) -> dict[str, str]:
+        asked = fleet.elb.describe_target_health(TargetGroupArn=fleet.targets, Targets=[{"Id": instance_id}])
+        found: dict[str, str] = asked["TargetHealthDescriptions"][0]["TargetHealth"]
+        return found
+
+    fleet.asg.suspend_processes(AutoScalingGroupName="orders", ScalingProcesses=["ReplaceUnhealthy"])
+    address = machines.address_of(first)
+    assert address is not None
+    live.get(address, "/break")
+    eventually(lambda: health(first)["State"] == "unhealthy", "an unhealthy target")
+    assert health(first)["Reason"] == "Target.ResponseCodeMismatch"
+    assert health(first)["Description"] == "Health checks failed with these codes: [503]"
+    assert health(second) == {"State": "healthy"}
+    assert health("i-0123456789abcdef0")["Reason"] == "Target.NotRegistered"
+    unused = fleet.elb.create_target_group(Name="unused", Protocol="HTTP", Port=80, VpcId=fleet.vpc)
+    arn = unused["TargetGroups"][0]["TargetGroupArn"]
+    fleet.elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": second}])
+    (described,) = fleet.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    assert described["TargetHealth"]["Reason"] == "Target.NotInUse"
+    # The balancer's requests reach instances by their security groups only.
+    (group,) = fleet.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["fleet"]}])[
+        "SecurityGroups"
+    ]
+    fleet.ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    eventually(lambda: health(second).get("Reason") == "Target.Timeout", "a target that is shut out")
+
+
+@pytest.mark.change("elbv2-draining")
+def test_what_is_deregistered_drains_until_its_requests_are_answered(fleet: Fleet) -> None:
+    """A target that is forgotten at once loses the requests that it is answering."""
+    first, _ = sorted(fleet.wait_until_whole())
+    address = machines.address_of(first)
+    assert address is not None
+    fleet.asg.suspend_processes(AutoScalingGroupName="orders")
+    answers: list[int] = []
+
+    def hold() -> int:
+        return live.get(fleet.address(), "/hold", LISTENER_PORT + SHIFT)[0]
+
+    # One to each instance.
+    slow = [threading.Thread(target=lambda: answers.append(hold())) for _ in range(2)]
+    for each in slow:
+        each.start()
+    eventually(lambda: "holding" in "".join(machines.console_of(first)), "a request at the first instance")
+    fleet.elb.deregister_targets(TargetGroupArn=fleet.targets, Targets=[{"Id": first}])
+    described = fleet.elb.describe_target_health(TargetGroupArn=fleet.targets)["TargetHealthDescriptions"]
+    states = {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in described}
+    assert states[first] == "draining"
+    for instance_id in states:
+        live.get(str(machines.address_of(instance_id)), "/release")
+    for each in slow:
+        each.join()
+    assert answers == [200, 200]
+
+    def registered() -> set[str]:
+        described = fleet.elb.describe_target_health(TargetGroupArn=fleet.targets)["TargetHealthDescriptions"]
+        return {each["Target"]["Id"] for each in described}
+
+    eventually(lambda: first not in registered(), "the end of draining")
+
+
+def test_a_balancer_that_dies_is_replaced(fleet: Fleet, server: ApiServer) -> None:
+    """AWS replaces nodes; a sandbox without would be down until it is started anew."""
+    fleet.wait_until_whole()
+    (pid,) = balancers.processes_in(live.REGION)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: balancers.processes_in(live.REGION) not in ([], [pid]), "another process")
+    fleet.wait_until_whole()
+    assert live.get(fleet.address(), "/", LISTENER_PORT + SHIFT)[0] == 200
