@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lockstep.config import stack_files
+from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
 from tests.components.recording import ACCOUNT, Recording, run
 
 ROOT = Path(__file__).parents[1]
@@ -268,3 +269,53 @@ def test_a_third_site_joins_with_a_name_and_a_file(project: Path) -> None:
         for rule in config.inputs["rules"]
     ]
     assert len(rules) == 3 * 2 * 2
+
+
+def with_record(root: Path, record: DeploymentRecord, release: str) -> Recording:
+    """Stack primary, wanting `release`, in a region with `record`."""
+    set_default(root, "release", release)
+    kept = Recording(parameters={"/lockstep/orders/deployment": record.model_dump_json(by_alias=True)})
+    return run(program, root=root, stack="primary", sites=BOTH, recording=kept)
+
+
+SETTLED = (
+    DeploymentRecord().settle("1.0.0", "2026-01-01T00:00:00Z", SITES).settle("1.1.0", "2026-01-02T00:00:00Z", SITES)
+)
+
+
+@pytest.mark.parametrize(("release", "words"), [("1.0.0", "older than 1.1.0"), ("", "never a deletion")])
+def test_a_checkout_that_is_behind_the_record_declares_nothing(project: Path, release: str, words: str) -> None:
+    """A checkout that is a day old would undo a deployment, or take all instances away."""
+    with pytest.raises(pulumi.RunError, match=words):
+        with_record(project, SETTLED, release)
+
+
+@pytest.mark.parametrize("release", ["1.1.0", "1.2.0"])
+def test_what_is_settled_and_what_is_new_goes_on(project: Path, release: str) -> None:
+    """A merge of a new release is what rolls a site."""
+    assert with_record(project, SETTLED, release).one("aws:autoscaling/group:Group").inputs["desiredCapacity"] == 2
+
+
+def test_a_deployments_own_program_goes_on_and_no_other_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once would roll the fleets against each other."""
+    deployment = InProgress(
+        id="its-id",
+        release_to="1.2.0",
+        release_from="1.1.0",
+        sites_from=dict.fromkeys(SITES, "1.1.0"),
+        versions_from=dict.fromkeys(SITES, 2),
+        started_at="2026-01-03T00:00:00Z",
+        holder="me@host pid 1",
+        stage=Stage.ROLLING,
+    )
+    record = SETTLED.begin(deployment)
+    with pytest.raises(pulumi.RunError, match="me@host pid 1"):
+        with_record(project, record, "1.2.0")
+    monkeypatch.setenv("LOCKSTEP_DEPLOYMENT", "its-id")
+    assert with_record(project, record, "1.2.0").managed
+
+
+def test_the_fleet_is_rolled_by_hooks_of_the_program() -> None:
+    """Without them `pulumi up` changes a template that nothing ever runs."""
+    recording = bring_up("primary")
+    assert set(recording.hooks) == {"roll-the-fleet", "wait-for-the-fleet"}
