@@ -2,9 +2,16 @@
 
 import sys
 
-from bench import memory, parallel, preview, provider
+from bench import deploy, memory, parallel, preview, provider, publish
 
-BENCHMARKS = {"preview": preview.run, "provider": provider.run, "parallel": parallel.run, "memory": memory.run}
+BENCHMARKS = {
+    "preview": preview.run,
+    "provider": provider.run,
+    "parallel": parallel.run,
+    "memory": memory.run,
+    "publish": publish.run,
+    "deploy": deploy.run,
+}
 
 
 def main(names: list[str]) -> int:

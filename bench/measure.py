@@ -61,13 +61,14 @@ def shell(line: str, environment: Mapping[str, str], folder: Path = ROOT) -> str
 
 
 @contextmanager
-def sandbox() -> Iterator[dict[str, str]]:
-    """A sandbox of its own; yields the environment that points at it."""
+def sandbox(**extra: str) -> Iterator[dict[str, str]]:
+    """A sandbox of its own, made with the variables `extra`; yields the environment that points at it."""
     with TemporaryDirectory(prefix="lockstep-bench-") as folder:
         environment = {
             **os.environ,
             "PATH": os.pathsep.join([str(ROOT / ".venv/bin"), str(ROOT / ".tools/bin"), os.environ["PATH"]]),
             "LOCKSTEP_SANDBOX_HOME": str(Path(folder, "sandbox")),
+            **extra,
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         shell("lockstep sandbox up", environment)

@@ -1,6 +1,7 @@
 """Runs a campaign to its end, or on from where it was: `python -m tests.campaigns NAME`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -48,6 +49,9 @@ def main() -> int:
     parser.add_argument("name", choices=["kills"])
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long; run again to go on")
     arguments = parser.parse_args()
+    # What a script starts in the background inherits "ignore SIGINT"; either way the sandbox has to come down.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     failed = run_kills(arguments.seconds)
     print(f"{failed} cases failed", file=sys.stderr)
     return 1 if failed else 0

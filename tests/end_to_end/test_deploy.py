@@ -1,5 +1,6 @@
 """A release reaches both sites, or neither: the real CLI, engine, machines and balancers."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -180,3 +181,28 @@ def test_what_cannot_be_deployed_is_refused_before_anything_changes(shell: Shell
     )
     assert done.stdout.split()[-2:] == ["0", "4"], done.stderr
     assert "another deployment is at work" in done.stderr
+
+
+def test_a_region_that_is_lost_while_a_deployment_runs_is_settled_when_it_is_back(shell: Shell) -> None:
+    """The other site goes back at once; the lost one as soon as anybody can reach it."""
+    bring_up(shell, "1.0.0", "1.1.0")
+    shell("lockstep deploy 1.0.0 --yes")
+    api = addresses(shell)["api"]
+    fault = json.dumps({"faults": [{"kind": "refuse", "region": "eu-central-1"}]})
+    done = shell(
+        "lockstep deploy 1.1.0 --yes & first=$!\n"
+        'until lockstep status --json 2>/dev/null | grep -q \'"stage": "canary"\'; do :; done\n'
+        f"curl -sf -o /dev/null -d '{fault}' {api}/_sandbox/faults\n"
+        "wait $first",
+        expect=6,
+    )
+    assert "eu-central-1" in done.stderr
+    assert "lockstep settle" in done.stderr
+    assert "eu-central-1" in shell("lockstep settle --yes", expect=7).stderr
+    assert {str(ask(shell, "primary")[1]["version"]) for _ in range(8)} == {"1.0.0"}
+    set_faults(shell)
+    shell("lockstep settle --yes")
+    assert versions_at(shell) == both("1.0.0")
+    assert in_wanted(shell) == "1.0.0"
+    assert is_clean(shell)
+    assert shell.json("lockstep status --json")["verdict"] == "ok"
