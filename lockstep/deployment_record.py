@@ -3,6 +3,7 @@
 Rule: the record with the highest epoch is the truth, wherever it is read. Nothing here calls AWS.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -14,8 +15,10 @@ from pydantic.alias_generators import to_camel
 from lockstep.config.naming import records_path
 from lockstep.errors import InvalidInputError
 
-# How many releases the record remembers: with the longest names, reasons and three sites it stays below 4 KB, which is
-# what a standard parameter holds (Systems Manager User Guide, "Managing parameter tiers").
+# Systems Manager User Guide, "Managing parameter tiers": the bytes that a standard parameter holds.
+VALUE_MAX: Final = 4096
+# How many releases the record remembers, and the bytes of a reason as JSON, where quotes and other alphabets take more
+# than one each.
 PAST_MAX: Final = 8
 REASON_MAX: Final = 160
 
@@ -84,6 +87,10 @@ class DeploymentRecord(_Part):
     past: tuple[Past, ...] = ()
     in_progress: InProgress | None = None
 
+    def as_text(self) -> str:
+        """As it is stored."""
+        return self.model_dump_json(by_alias=True)
+
     def begin(self, deployment: InProgress) -> Self:
         """With `deployment` in progress."""
         return self._next(in_progress=deployment)
@@ -141,12 +148,26 @@ class DeploymentRecord(_Part):
         return (*others, Past(release=release, fate=fate, epoch=self.epoch + 1, at=now, reason=reason))[-PAST_MAX:]
 
     def _next(self, **changes: Any) -> Self:
-        return self.model_copy(update={**changes, "epoch": self.epoch + 1})
+        """The record after this one. It forgets its oldest releases if no parameter would hold it: a deployment must
+        not fail at its record."""
+        record = self.model_copy(update={**changes, "epoch": self.epoch + 1})
+        while record.past and len(record.as_text().encode()) > VALUE_MAX:
+            record = record.model_copy(update={"past": record.past[1:]})
+        return record
 
 
 def _shortened(reason: str) -> str:
     one_line = " ".join(reason.split())
-    return one_line if len(one_line) <= REASON_MAX else one_line[: REASON_MAX - 1] + "…"
+    if _size(one_line) <= REASON_MAX:
+        return one_line
+    while _size(one_line + "…") > REASON_MAX:
+        one_line = one_line[:-1]
+    return one_line + "…"
+
+
+def _size(text: str) -> int:
+    """The bytes that `text` takes in JSON, without its quotes."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def what_stops(record: DeploymentRecord | None, site: str, wanted: str | None, deployment_id: str | None) -> str | None:
@@ -159,18 +180,20 @@ def what_stops(record: DeploymentRecord | None, site: str, wanted: str | None, d
     now = record.in_progress
     if now is not None:
         if deployment_id == now.id:
-            return None
+            return _what_stops_its_own(now, site, wanted)
         return (
             f"the deployment of release {now.release_to} is in progress (since {now.started_at}, by {now.holder}): "
             "wait for it, or run `lockstep settle` if it was broken off"
         )
-    if wanted == record.sites.get(site, record.settled) or wanted == record.settled:
-        return None
+    runs = record.sites.get(site, record.settled)
     if wanted is None:
-        return (
-            f"lockstep:release is empty, and every site runs release {record.settled}: a release that is missing from "
-            f"config is never a deletion. Write {record.settled} into Pulumi.yaml, or run `lockstep deploy VERSION`"
+        kept = runs or record.settled
+        return kept and (
+            f"lockstep:release is empty, and {site} runs release {kept}: a release that is missing from config is "
+            f"never a deletion. Write {kept} into Pulumi.yaml, or run `lockstep deploy VERSION`"
         )
+    if wanted in (runs, record.settled):
+        return None
     fate = record.fate_of(wanted)
     if fate is not None and fate.fate is Fate.REFUSED:
         return (
@@ -183,6 +206,16 @@ def what_stops(record: DeploymentRecord | None, site: str, wanted: str | None, d
             f"`lockstep deploy {wanted}` to go back to it, or write {record.settled} into Pulumi.yaml"
         )
     return None
+
+
+def _what_stops_its_own(now: InProgress, site: str, wanted: str | None) -> str | None:
+    """A deployment brings its site to one of two releases; a third one was written into config meanwhile."""
+    if wanted in (now.release_to, now.release_from, now.sites_from.get(site)):
+        return None
+    return (
+        f"Pulumi.yaml wants release {wanted or 'none'}, and the deployment in progress is of {now.release_to}: write "
+        f"{now.release_from or 'an empty text'} there, then run `lockstep settle`"
+    )
 
 
 def parameter_name(application: str) -> str:

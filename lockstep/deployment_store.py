@@ -5,15 +5,13 @@ meanwhile, because SSM has no conditional writes.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lockstep.deployment_record import DeploymentRecord, newest, parameter_name, parse
+from lockstep.deployment_record import VALUE_MAX, DeploymentRecord, newest, parameter_name, parse
+from lockstep.errors import IncompleteError
 from lockstep.regions import RegionFailure, in_every_region, raise_for
-
-# Systems Manager User Guide, "Managing parameter tiers": what a standard parameter holds.
-VALUE_MAX: Final = 4096
 
 Client = Callable[[str, str], Any]
 
@@ -53,18 +51,20 @@ class DeploymentStore:
     def write(self, record: DeploymentRecord, regions: Iterable[str] | None = None) -> dict[str, RegionFailure]:
         """Write `record` to `regions` (default: all); returns the regions that failed.
 
-        A region that has a newer one keeps it, and is a RuntimeError: somebody works without the lease.
+        Raises IncompleteError if a region has a newer one, which it keeps: somebody has taken the lease, or works
+        without it.
         """
-        value = record.model_dump_json(by_alias=True)
+        value = record.as_text()
         if len(value.encode()) > VALUE_MAX:
             raise ValueError(f"the record has {len(value.encode())} bytes, and a parameter holds {VALUE_MAX}")
 
         def put(region: str) -> None:
             there = self.read(region)
             if there is not None and (there.epoch > record.epoch or (there.epoch == record.epoch and there != record)):
-                raise RuntimeError(
+                raise IncompleteError(
                     f"{self._name} in {region} is at epoch {there.epoch}, not before {record.epoch}: somebody else "
-                    "has written it meanwhile"
+                    "has written it meanwhile; what was begun is left as it is",
+                    "see who is at work: `lockstep status`; then `lockstep settle`",
                 )
             self._client("ssm", region).put_parameter(Name=self._name, Value=value, Type="String", Overwrite=True)
 

@@ -69,7 +69,7 @@ class Holder(BaseModel):
         """This process, about to run `command`."""
         return cls(
             id=str(uuid.uuid4()),
-            who=_user(),
+            who=user(),
             host=socket.gethostname(),
             machine=_machine(),
             pid=os.getpid(),
@@ -334,7 +334,8 @@ def _held(region: str, found: Found | None) -> RefusedError:
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """The user's name, or number where it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -29,7 +29,7 @@ from lockstep.deployment.steps import (
 from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
 from lockstep.errors import LockstepError
 from lockstep.fleet import FleetFacts
-from lockstep.lease import Lease
+from lockstep.lease import Lease, LeaseLostError
 from lockstep.regions import raise_for
 
 Stop = Callable[[], bool]
@@ -82,8 +82,14 @@ class Deployment:
         with marked(self._record.in_progress.id):
             try:
                 facts = self._forward()
+            except LeaseLostError:
+                # Whoever has the lease now finds the record and settles; two would undo and deploy against each other.
+                raise
             except (RollFailedError, StoppedError, LockstepError) as error:
                 return self._back(error)
+            # Nothing is left to undo: if this fails, `settle` writes it.
+            self._record = self._record.settle(self._plan.release, now_text())
+            self._write("every site runs the release, but not every record says so", settle=True)
         return Outcome(release=self._plan.release, before=self._before, sites=facts)
 
     @property
@@ -106,7 +112,10 @@ class Deployment:
                 stage=Stage.PREPARING,
             )
         )
-        self._write("nothing was changed")
+        failures = self._context.store.write(self._record)
+        begun = len(failures) < len(self._context.regions)
+        left = f"{plan.release} has begun in the records and nowhere else" if begun else "nothing was changed"
+        raise_for(failures, left, settle=begun)
 
     def _forward(self) -> dict[str, FleetFacts]:
         """Every site runs the release afterwards, or RollFailedError, StoppedError or LockstepError is raised."""
@@ -116,8 +125,6 @@ class Deployment:
         self._enter(Stage.VERIFYING)
         facts = self._everywhere({site: self._verifying(site) for site in self._plan.before})
         self._lease.check()
-        self._record = self._record.settle(self._plan.release, now_text())
-        self._write("every site runs the release, but not every record says so", settle=True)
         return facts
 
     def _prepare(self) -> None:
@@ -200,6 +207,8 @@ class Deployment:
     _failing = False
 
     def _stopping(self) -> bool:
+        # A roll takes minutes; whoever has the lease by then must not find this one still at work.
+        self._lease.check()
         return self._failing or self._stop()
 
     def _check(self) -> None:

@@ -10,21 +10,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from lockstep import aws, console
 from lockstep.config import Config
 from lockstep.config.naming import package_bucket_name
 from lockstep.deployment.marker import deployment_id
 from lockstep.deployment.progress import now_text, say, this_holder
-from lockstep.deployment.rolling import RollFailedError, SiteRoll, return_to
+from lockstep.deployment.rolling import POLL_SECONDS, RollFailedError, SiteRoll, return_to
 from lockstep.deployment_record import DeploymentRecord, InProgress, Stage, newest
 from lockstep.deployment_store import DeploymentStore
-from lockstep.errors import LockstepError
+from lockstep.errors import IncompleteError, LockstepError
 from lockstep.fleet import FleetFacts, SiteFleet
 from lockstep.lease import Holder, Lease
 
 Client = Callable[[str, str], Any]
+
+# How long a site waits for another one's roll. Real seconds.
+TURN_SECONDS: Final = 1_800.0
 
 
 class HookFailedError(Exception):
@@ -100,11 +103,37 @@ class SiteHooks:
         """Roll this site; put it back if that fails."""
         try:
             with self._lease(release).hold() as lease:
-                record = self._current().begin(self._in_progress(before, release))
-                self._write(record)
+                record = self._change(lambda current: current.begin(self._in_progress(current, before, release)))
                 self._forward_or_back(record, before, release, version, lease)
         except LockstepError as error:
             raise HookFailedError(f"{error.message}. {error.remedy}") from error
+
+    def _change(self, change: Callable[[DeploymentRecord], DeploymentRecord]) -> DeploymentRecord:
+        """Write what `change` makes of the newest record, once no other site's roll is in progress; returns it.
+
+        Sites whose stacks are updated side by side take turns: the record has room for one.
+        """
+        told, waited = False, 0.0
+        while True:
+            current = self._current()
+            if current.in_progress is None:
+                try:
+                    record = change(current)
+                    self._write(record)
+                    return record
+                except IncompleteError:
+                    # Somebody else was quicker; theirs is the newest now.
+                    pass
+            elif not told:
+                told = True
+                say(self.config.stack, f"waits for the deployment of {current.in_progress.release_to} to end")
+            if waited > TURN_SECONDS:
+                raise HookFailedError(
+                    f"another deployment has been in progress for {TURN_SECONDS / 60:g} minutes; `lockstep status` "
+                    "shows which, `lockstep settle` ends it if it was broken off"
+                )
+            self.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
 
     def _forward_or_back(
         self, record: DeploymentRecord, before: FleetFacts, release: str, version: int, lease: Lease
@@ -130,10 +159,10 @@ class SiteHooks:
             ) from error
         self._write(record.settle(release, now_text()))
 
-    def _in_progress(self, facts: FleetFacts, release: str) -> InProgress:
+    def _in_progress(self, record: DeploymentRecord, facts: FleetFacts, release: str) -> InProgress:
         site = self.config.site.name
         running = facts.releases
-        had = next(iter(running)) if len(running) == 1 else self._current().sites.get(site)
+        had = next(iter(running)) if len(running) == 1 else record.sites.get(site)
         return InProgress(
             id=f"pulumi-up-{site}-{datetime.now(UTC).strftime('%Y%m%d%H%M%S')}",
             release_to=release,
@@ -155,9 +184,13 @@ class SiteHooks:
 
     def _note(self, release: str) -> None:
         """Write down that this site runs `release`, if the record doesn't say so."""
-        record, site = self._current(), self.config.site.name
-        if record.sites.get(site) == release:
+        site = self.config.site.name
+        if self._current().sites.get(site) == release:
             return
-        others = {each.name: None for each in self.config.sites if each.name not in record.sites}
-        with_all = record.model_copy(update={"sites": {**others, **record.sites}})
-        self._write(with_all.settle(release, now_text(), [site]))
+
+        def settle(record: DeploymentRecord) -> DeploymentRecord:
+            others = {each.name: None for each in self.config.sites if each.name not in record.sites}
+            with_all = record.model_copy(update={"sites": {**others, **record.sites}})
+            return with_all.settle(release, now_text(), [site])
+
+        self._change(settle)

@@ -1,11 +1,11 @@
 """What a deployment says of itself: who runs it, when, and to the person who waits."""
 
-import getpass
 import os
 import socket
 from datetime import UTC, datetime
 
 from lockstep import console
+from lockstep.lease import user
 
 
 def now_text() -> str:
@@ -15,7 +15,7 @@ def now_text() -> str:
 
 def this_holder() -> str:
     """Who this process is, for a record."""
-    return f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
+    return f"{user()}@{socket.gethostname()} pid {os.getpid()}"
 
 
 def say(site: str, text: str) -> None:

@@ -69,7 +69,7 @@ class FanOut:
 
     def submit(self, regions: Iterable[str], work: Callable[[str], None], held: int = 0) -> None:
         """Have `work(region)` done for each of `regions`; `held` bytes of memory are given back after the last."""
-        wanted = [region for region in regions if region not in self.failures]
+        wanted = list(regions)
         left = len(wanted)
         if not wanted:
             self.give_memory(held)

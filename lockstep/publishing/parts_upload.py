@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from lockstep.publishing.bucket import MISSING, OtherContentError, ReleaseBucket
+from lockstep.publishing.bucket import MISSING, NOT_ABSENT, OtherContentError, ReleaseBucket
 from lockstep.publishing.manifest import Entry
 
 _GONE = "NoSuchUpload"
@@ -77,13 +77,9 @@ class PartsUpload:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == _GONE:
-                # Somebody else, or an attempt whose answer was lost, has completed it.
-                if self.bucket.problem_of(self._entry) is not None:
-                    raise
-                return
             try:
-                self.bucket.refuse_other(self._entry, error)
+                # Gone, it was completed by somebody else, or by an attempt whose answer was lost.
+                self.bucket.refuse_other(self._entry, error, NOT_ABSENT | {_GONE})
             except OtherContentError:
                 self.abort()
                 raise

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from lockstep.config.limits import RELEASE_MAX
 from lockstep.deployment_record import (
     PAST_MAX,
+    VALUE_MAX,
     DeploymentRecord,
     Fate,
     InProgress,
@@ -17,8 +19,8 @@ from lockstep.deployment_record import (
     parse,
     what_stops,
 )
-from lockstep.deployment_store import VALUE_MAX, DeploymentStore
-from lockstep.errors import InvalidInputError, RegionUnreachableError
+from lockstep.deployment_store import DeploymentStore
+from lockstep.errors import IncompleteError, InvalidInputError, RegionUnreachableError
 from lockstep.regions import FailureKind
 from sandbox.api import faults
 
@@ -97,6 +99,13 @@ def test_a_deployment_that_is_undone_leaves_what_was_and_refuses_the_release() -
     assert (fate.fate, fate.reason, fate.at) == (Fate.REFUSED, "primary: it answers 503", NOW)
 
 
+def test_sites_that_were_never_on_record_are_after_the_first_deployment_was_undone() -> None:
+    """What they run, from before Lockstep, is what the next deployment returns to."""
+    first = deployment("1.1.0", sites_from={"primary": "0.9.0", "secondary": None})
+    record = DeploymentRecord().begin(first).undo("a reason").undone(NOW)
+    assert (record.settled, record.sites) == (None, {"primary": "0.9.0", "secondary": None})
+
+
 def test_a_release_that_no_instance_ever_tried_is_not_refused() -> None:
     """A preview that failed for another reason, or a region that was down, says nothing about the release."""
     record = settled("1.0.0").begin(deployment("1.1.0")).undo("a region is down").undone(NOW)
@@ -126,6 +135,24 @@ def test_the_record_remembers_so_many_releases_and_no_more() -> None:
     record = settled(*(f"1.{number}.0" for number in range(40)))
     assert len(record.past) == PAST_MAX
     assert record.past[-1].release == "1.39.0"
+
+
+@pytest.mark.parametrize("letter", ["a", '"', "é", "😀", "\x01"])
+def test_a_parameter_holds_the_longest_record(letter: str) -> None:
+    """The deployment would fail at its record, half way through and with no way back."""
+    name, number = "9" * RELEASE_MAX, dict.fromkeys((f"site-{n}" + "x" * 50 for n in range(3)), 99999)
+    record = DeploymentRecord(settled=name, sites=dict.fromkeys(number, name))
+    holder = f"{'u' * 32}@{'h' * 64} pid 4194304"
+    for n in range(PAST_MAX + 1):
+        begun = deployment(f"{n}{name[1:]}", release_from=name, sites_from=record.sites, versions_from=number)
+        record = record.begin(begun.model_copy(update={"holder": holder})).at(Stage.ROLLING).undo(letter * 500)
+        assert len(record.as_text().encode()) <= VALUE_MAX
+        assert record.in_progress is not None
+        assert record.in_progress.blame.startswith(letter * 10)
+        assert record.in_progress.blame.endswith("…")
+        record = record.undone(NOW)
+    assert record.past[-1].release.startswith(str(PAST_MAX))
+    assert len(record.past) >= 4
 
 
 def test_what_was_settled_before_lies_behind_even_if_it_is_newer() -> None:
@@ -196,6 +223,16 @@ GOES_ON = {
     "a new release": (settled("1.0.0"), "1.1.0", None),
     "what this site has by itself": (settled("1.0.0").settle("0.9.0", NOW, ["primary"]), "0.9.0", None),
     "back to what the others have": (settled("1.0.0").settle("1.1.0", NOW, ["primary"]), "1.0.0", None),
+    "back to what the others have, though it failed here once": (
+        settled("1.0.0")
+        .begin(deployment("1.0.0"))
+        .at(Stage.CANARY)
+        .undo("no")
+        .undone(NOW)
+        .model_copy(update={"sites": {"primary": "1.1.0", "secondary": "1.0.0"}}),
+        "1.0.0",
+        None,
+    ),
     "a release that was refused once and settled since": (
         tried("1.1.0").settle("1.1.0", NOW, SITES),
         "1.1.0",
@@ -203,6 +240,16 @@ GOES_ON = {
     ),
     "the deployment itself, on its way": (AT_WORK, "1.1.0", "d-1"),
     "the deployment itself, on its way back": (AT_WORK.undo("a reason"), "1.0.0", "d-1"),
+    "the deployment itself, on its way back to what this site had": (
+        DeploymentRecord().begin(deployment("1.1.0", sites_from={"primary": "0.9.0"})),
+        "0.9.0",
+        "d-1",
+    ),
+    "the deployment itself, on its way back to nothing": (
+        DeploymentRecord().begin(deployment("1.0.0", release_from=None, sites_from={"primary": None})),
+        None,
+        "d-1",
+    ),
 }
 
 
@@ -220,6 +267,19 @@ STOPS = {
         ("1.1.0 is in progress", NOW, "ann@host pid 7", "`lockstep settle`"),
     ),
     "a deployment while another is at work": (AT_WORK, "1.2.0", "d-2", ("1.1.0 is in progress", "ann@host")),
+    "the deployment itself, with a third release": (
+        AT_WORK.undo("a reason"),
+        "1.2.0",
+        "d-1",
+        ("wants release 1.2.0", "is of 1.1.0", "write 1.0.0", "`lockstep settle`"),
+    ),
+    "the deployment itself, with none": (AT_WORK, None, "d-1", ("wants release none",)),
+    "no release while this site runs one": (
+        DeploymentRecord(sites={"primary": "1.0.0", "secondary": None}),
+        None,
+        None,
+        ("primary runs release 1.0.0", "never a deletion"),
+    ),
     "no release while one is settled": (settled("1.0.0"), None, None, ("never a deletion", "1.0.0", "lockstep deploy")),
     "a release that was rolled back": (
         tried("1.1.0"),
@@ -337,7 +397,7 @@ def test_a_record_of_somebody_else_is_never_written_over(records: Records) -> No
     theirs = settled("1.0.0", "1.1.0")
     records.store.write(theirs)
     for mine in (settled("1.0.0"), settled("1.0.0", "1.2.0")):
-        with pytest.raises(Exception, match="somebody else has written it meanwhile"):
+        with pytest.raises(IncompleteError, match="somebody else has written it meanwhile"):
             records.store.write(mine)
     assert records.store.current() == theirs
     # Sent again after an answer that was lost.

@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lockstep.publishing.bucket import OtherContentError
+from lockstep.publishing.bucket import CONNECTIONS, OtherContentError
 from lockstep.publishing.fan_out import FanOut
 
 DOWN = EndpointConnectionError(endpoint_url="https://s3")
@@ -51,16 +51,34 @@ def test_a_region_that_failed_is_asked_no_more_and_the_others_get_everything() -
             raise DOWN
 
     with FanOut(["up", "down"], lambda region, error: told.append(region), memory=100) as fan:
-        for number in range(200):
+        fan.submit(["up", "down"], work)
+        fan.drain()
+        for _ in range(199):
             fan.take_memory(10)
             fan.submit(["up", "down"], work, held=10)
-            if number == 0:
-                fan.drain()
         fan.drain()
         assert fan.failures == {"down": DOWN}
         assert fan.alive == ["up"]
     assert asked == {"up": 200, "down": 1}
     assert told == ["down"]
+
+
+def test_what_waits_for_a_region_is_dropped_when_it_fails() -> None:
+    """Up to 96 MiB of small files may wait by then, and each would be tried for nine seconds."""
+    all_submitted = threading.Event()
+    asked: list[str] = []
+
+    def work(region: str) -> None:
+        asked.append(region)
+        assert all_submitted.wait(30)
+        raise DOWN
+
+    with FanOut(["down"], quiet, memory=1000) as fan:
+        for _ in range(200):
+            fan.submit(["down"], work)
+        all_submitted.set()
+        fan.drain()
+    assert 0 < len(asked) <= CONNECTIONS
 
 
 def test_a_slow_region_holds_no_other_up_while_there_is_memory() -> None:

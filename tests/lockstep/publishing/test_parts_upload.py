@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.s3.responses import S3Response
 
 from lockstep.errors import InvalidInputError, LockstepError, RefusedError
@@ -87,6 +88,37 @@ def test_a_completion_whose_answer_is_lost_counts_as_done(regions: Regions, fold
     for region in REGIONS:
         assert regions.read(region, regions.key(region, "/large")) == (folder / "large").read_bytes()
         assert regions.uploads(region) == []
+
+
+def test_an_upload_that_is_gone_was_completed_or_is_a_failure(
+    regions: Regions, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else completes what both have continued, or the bucket's lifecycle removes it: S3 says the same."""
+    original = PartsUpload.complete
+    gone = ClientError({"Error": {"Code": "NoSuchUpload", "Message": "gone"}}, "CompleteMultipartUpload")
+    gone.response["ResponseMetadata"] = {"HTTPStatusCode": 404}  # type: ignore[typeddict-item]
+
+    def complete(self: PartsUpload) -> None:
+        s3 = self.bucket.s3
+        finish = s3.complete_multipart_upload
+
+        def answer(**asked: Any) -> None:
+            if self.bucket.region == FIRST or second_completes:
+                finish(**asked)
+            raise gone
+
+        s3.complete_multipart_upload = answer
+        original(self)
+
+    monkeypatch.setattr(PartsUpload, "complete", complete)
+    second_completes = False
+    with pytest.raises(LockstepError, match="NoSuchUpload"):
+        regions.publish(folder)
+    assert regions.read(FIRST, regions.key(FIRST, "/large")) == (folder / "large").read_bytes()
+    assert not any(key.endswith("/large") for key in regions.objects(SECOND))
+    second_completes = True
+    regions.publish(folder)
+    assert regions.state()[FIRST] == regions.state()[SECOND]
 
 
 def test_another_object_in_its_place_is_refused_and_the_parts_are_removed(

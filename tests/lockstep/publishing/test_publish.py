@@ -216,6 +216,33 @@ def test_a_region_that_fails_on_the_way_leaves_only_itself_to_be_done(
     assert rest.regions[SECOND].present == 2
 
 
+def test_nothing_more_is_read_when_every_region_has_failed(
+    regions: Regions, write_folder: WriteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With credentials that have expired, a folder of many gigabytes would be read to its end for nothing."""
+    folder = write_folder(**{f"file{number}": bytes([number]) for number in range(20)})
+    told, both = [], threading.Event()
+    seen: list[str] = []
+    original = package_set.read
+
+    def say(text: str) -> None:
+        told.append(text)
+        if len(told) == len(REGIONS):
+            both.set()
+
+    def read(file: package_set.LocalFile, *more: Any) -> Any:
+        if seen:
+            assert both.wait(30)
+        seen.append(file.path)
+        return original(file, *more)
+
+    monkeypatch.setattr("lockstep.publishing.upload.read", read)
+    regions.set_faults(deny("PutObject"))
+    with pytest.raises(LockstepError):
+        regions.publish(folder, say=say)
+    assert len(seen) == 2
+
+
 def test_requests_that_are_throttled_are_sent_again(regions: Regions, write_folder: WriteFolder) -> None:
     """S3 says SlowDown to whoever is quick, and expects to be asked again."""
     folder = write_folder(**{f"file{number}": bytes([number]) for number in range(20)})

@@ -121,6 +121,23 @@ def test_the_signature_is_that_of_botocores_own_signer_with_the_body(
     assert path == "/bucket/packages/a%2Bb%20c.rpm"
 
 
+def test_a_body_is_sent_in_pieces_that_a_slow_line_has_time_for(
+    endpoint: Endpoint, put: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time-out is for one call of the system: on a line of 10 Mbit/s no file of 64 MiB would ever be sent whole."""
+    sent: list[tuple[int, float | None]] = []
+    original = signed_requests._Connection.send
+
+    def send(self: Any, data: Any) -> None:
+        original(self, data)
+        sent.append((len(data), self.sock.gettimeout()))
+
+    monkeypatch.setattr(signed_requests._Connection, "send", send)
+    put()
+    assert max(size for size, _ in sent) == signed_requests._PIECE < len(BODY)
+    assert {timeout for _, timeout in sent} == {float(aws.READ_SECONDS)}
+
+
 @pytest.mark.parametrize("status", [500, 503, 0])
 def test_what_may_pass_is_tried_three_times_with_all_of_the_body(
     endpoint: Endpoint, put: Callable[[], Any], waits: list[float], status: int
