@@ -126,6 +126,12 @@ def _answer_completion(original: Callable[..., Any], response: S3Response, actio
         if isinstance(key, FakeKey) and key.checksum_algorithm:
             algorithm, value, kind = checksum_of(key)
             result |= {f"Checksum{algorithm.name}": value, "ChecksumType": kind}
+    if asked and asked.bucket and asked.operation.name == "ListParts":
+        upload = asked.bucket.multiparts[asked.query["uploadId"]]
+        for part in result["Parts"]:
+            kept = upload.parts[part["PartNumber"]]
+            if kept.checksum_algorithm:
+                part[f"Checksum{kept.checksum_algorithm}"] = kept.checksum_value
     return original(response, action_result)
 
 
@@ -143,7 +149,8 @@ CHANGES = (
     Change(
         name="s3-multipart-checksums",
         why="moto ignores the checksums in CompleteMultipartUpload, doesn't answer with the object's, accepts "
-        "parts in any order and any mix of algorithm and type (API Reference, CompleteMultipartUpload).",
+        "parts in any order and any mix of algorithm and type, and doesn't list the parts' checksums (API Reference, "
+        "CompleteMultipartUpload, ListParts).",
         apply=_apply_multipart,
     ),
 )

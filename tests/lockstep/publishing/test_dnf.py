@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
+from tests.debian import needs, tool
 from tests.lockstep.publishing.regions import REGIONS, REPOSITORY, Regions
 from tests.sandbox.machine.rpm_writer import File, Spec, build
 
 WriteFolder = Callable[..., Path]
 
-DNF = REPOSITORY / ".tools" / "debian" / "packages" / "bin" / "dnf"
+DNF = tool("dnf")
 RPMS = REPOSITORY / "examples" / "orders" / "rpms"
 VPCE = "vpce-0123456789abcdef0"
 (_, REGION) = REGIONS
 
-pytestmark = pytest.mark.skipif(not DNF.exists(), reason="no dnf here: `make tools-debian` fetches it")
+pytestmark = needs("dnf")
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.s3.responses import S3Response
 
 from lockstep.errors import InvalidInputError, LockstepError, RefusedError
 from lockstep.publishing import package_set
 from lockstep.publishing.parts_upload import PartsUpload
-from sandbox.api.s3_request import current
 from tests.lockstep.publishing.regions import REGIONS, Regions, is_reading
 
 WriteFolder = Callable[..., Path]
@@ -42,24 +40,6 @@ def test_a_large_file_arrives_whole_in_every_region(regions: Regions, folder: Pa
     assert all(is_reading(call) for call in again)
 
 
-@pytest.fixture
-def listed_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ListParts tells the parts' checksums, as S3 does (API Reference, Part); the sandbox's keeps and doesn't tell."""
-    original = S3Response.serialized
-
-    def serialized(response: S3Response, action_result: Any) -> Any:
-        asked = current()
-        if asked and asked.bucket and asked.operation.name == "ListParts":
-            upload = asked.bucket.multiparts[asked.query["uploadId"]]
-            for part in action_result.result["Parts"]:
-                kept = upload.parts[part["PartNumber"]]
-                part[f"Checksum{kept.checksum_algorithm}"] = kept.checksum_value
-        return original(response, action_result)
-
-    monkeypatch.setattr(S3Response, "serialized", serialized)
-
-
-@pytest.mark.usefixtures("listed_checksums")
 def test_parts_that_have_arrived_are_not_sent_again(regions: Regions, folder: Path) -> None:
     """On a slow line a file of gigabytes would never arrive, if each run began anew."""
     regions.set_faults({"kind": "deny", "operation": "UploadPart", "region": SECOND, "skip": 2})
