@@ -1,7 +1,7 @@
 """The example application: says over HTTP which release of it runs, where, and whether it is healthy.
 
-What Lockstep asks of an application is in here: it answers its health path with 2xx or 3xx while it can serve, names its
-release in the header `Lockstep-Release` of every answer, and takes its listening socket from systemd, so that no
+What Lockstep asks of an application is in here: it answers its health path with 2xx or 3xx while it can serve, names
+its release in the header `Lockstep-Release` of every answer, and takes its listening socket from systemd, so that no
 connection is refused while it starts. Standard library only; Python 3.9, which Amazon Linux 2023 has.
 """
 
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "orders"
     sys_version = ""
-    settings = {}
+    settings = None
     place = None
     # Ends a connection that says nothing, so that a kept one can't hold up the end. Seconds; longer than a balancer's.
     timeout = 75
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             self.server.answering.discard(self)
 
-    def do_GET(self):  # noqa: N802 - the name is http.server's
+    def do_GET(self):
         """The report, or the health alone: 503 tells balancers and health checkers to go elsewhere."""
         path = self.path.partition("?")[0]
         healthy = self.settings["healthy"]

@@ -73,10 +73,10 @@ def up(
     from lockstep import config
 
     root = project.find_root()
-    lifecycle = _import(root, "sandbox.lifecycle")
-    ports = lifecycle.Ports(api=port, plain=plain_port, provider=provider_port, dns=dns_port, gateway=gateway_port)
+    lifecycle, start = _import(root, "sandbox.lifecycle"), _import(root, "sandbox.start")
+    ports = start.Ports(api=port, plain=plain_port, provider=provider_port, dns=dns_port, gateway=gateway_port)
     settings = config.load(root, project.GLOBAL_STACK)
-    found = lifecycle.Project(root=root, zone=settings.zone, stacks=settings.stacks)
+    found = start.Project(root=root, zone=settings.zone, stacks=settings.stacks)
     lifecycle.up(found, _home(root), ports, console.progress, speed=speed)
     _show(lifecycle.status(_home(root)), json)
     if not json:

@@ -312,7 +312,10 @@ def _end_refresh(fleet: SiteFleet, facts: FleetFacts, say: Say) -> None:
             return
         if code != "IrreversibleInstanceRefresh":
             raise
-    fleet.cancel(facts)
+    # AWS may have begun to roll back by itself meanwhile, and would say the same.
+    now = fleet.facts().refresh
+    if now is not None and now.active and now.status != GOING_BACK:
+        fleet.cancel(facts)
 
 
 def _settled(fleet: SiteFleet, say: Say, sleep: Callable[[float], None], clock: Callable[[], float]) -> FleetFacts:

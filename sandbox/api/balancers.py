@@ -1,28 +1,37 @@
 """The processes behind Elastic Load Balancing's balancers, and what they say of their targets.
 
 A worker compares what should be with what was last sent to each process, and sends what has changed. A process that
-ends by itself is started again, as AWS replaces a node that fails; its targets begin anew.
+ends by itself is started again, as AWS replaces a node that fails; the new one is told what the old one knew of its
+targets, and goes on from there.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
-from moto.elbv2.models import FakeTargetGroup, elbv2_backends
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from sandbox import clock
-from sandbox.api import addresses, machines
+from sandbox.api import addresses, elbv2_draining
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.change import Change, wrap
 from sandbox.api.children import Child
-from sandbox.api.reachability import balancer_is_public, balancer_reaches
+from sandbox.api.elbv2_configuration import configuration, unused_because
+from sandbox.api.elbv2_live import go_live, is_live
 from sandbox.api.workers import Worker
 
+__all__ = ["addresses_by_name", "go_live", "is_live", "processes_in", "target_state", "worker"]
+
 TURN_SECONDS: Final = 0.1
+# A process that ends before it has listened is tried again after this, twice as long each time. Real seconds.
+FIRST_RETRY: Final = 0.5
+LONGEST_RETRY: Final = 30.0
+# So many such ends in a row, and the balancer's state is `failed`.
+ATTEMPTS: Final = 3
+
 # What a target is until its balancer has said something about it.
 _FIRST: Final = {
     "state": "initial",
@@ -34,7 +43,7 @@ _DRAINING: Final = {
     "reason": "Target.DeregistrationInProgress",
     "description": "Target deregistration is in progress",
 }
-_UNUSED: Final = {
+_NOT_IN_USE: Final = {
     "state": "unused",
     "reason": "Target.NotInUse",
     "description": "Target group is not configured to receive traffic from the load balancer",
@@ -44,16 +53,16 @@ _NOT_REGISTERED: Final = {
     "reason": "Target.NotRegistered",
     "description": "Target is not registered to the target group",
 }
-_STOPPED: Final = {
-    "state": "unused",
-    "reason": "Target.InvalidState",
-    "description": "Target is in the stopped state",
-}
 
 
 @dataclass
 class Balancer:
-    """One process: its address, what it was last told, which ports it listens on, and its targets' health."""
+    """One balancer's process: its address, what it was last told, the ports that it listens on, its targets' health.
+
+    `is_up` says whether this process has begun to listen, `was_up` whether any has. `failures` counts the processes in
+    a row that ended before; `retry_at` is when the next one may be started, on the monotonic clock. `known` is the
+    health that the last process has left behind.
+    """
 
     arn: str
     region: str
@@ -61,21 +70,24 @@ class Balancer:
     address: str
     child: Child | None = None
     told: dict[str, Any] | None = None
-    listening: tuple[int, ...] = ()
-    health: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    is_up: bool = False
+    was_up: bool = False
+    health: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    known: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     stopping: bool = False
+    failures: int = 0
+    retry_at: float = 0.0
 
+    def uses(self, group_arn: str) -> bool:
+        """Whether it sends requests to a target group."""
+        return self.told is not None and group_arn in self.told["groups"]
 
-@dataclass
-class Draining:
-    """A target that was deregistered and may still answer requests."""
-
-    target: dict[str, Any]
-    since: Any
+    def health_of(self, group_arn: str, target_id: str) -> dict[str, Any] | None:
+        """What it said last of a target."""
+        return next((each for each in self.health.get(group_arn, ()) if each["id"] == target_id), None)
 
 
 _balancers: dict[str, Balancer] = {}
-_draining: dict[str, dict[str, Draining]] = {}
 
 
 def addresses_by_name() -> dict[str, dict[str, Any]]:
@@ -93,7 +105,7 @@ def addresses_by_name() -> dict[str, dict[str, Any]]:
 
 def _has_healthy_targets(balancer: Balancer) -> bool:
     groups = list(balancer.health.values())
-    return bool(groups) and all(any(target["state"] == "healthy" for target in each.values()) for each in groups)
+    return bool(groups) and all(any(target["state"] == "healthy" for target in each) for each in groups)
 
 
 def processes_in(region: str) -> list[int]:
@@ -103,8 +115,11 @@ def processes_in(region: str) -> list[int]:
 
 
 def target_state(group_arn: str, instance_id: str) -> str | None:
-    """Elastic Load Balancing's name for the state of a target; None if it isn't registered."""
-    if instance_id in _draining.get(group_arn, {}):
+    """Elastic Load Balancing's name for the state of a target; None if it isn't registered.
+
+    Not what DescribeTargetHealth shows of a target that has finished draining: this is what Auto Scaling waits for.
+    """
+    if elbv2_draining.is_under_way(group_arn, instance_id):
         return "draining"
     for backend in _backends():
         group = backend.target_groups.get(group_arn)
@@ -119,21 +134,19 @@ def _backends() -> Iterator[Any]:
 
 
 def _health(backend: Any, group: Any, target_id: str) -> dict[str, Any]:
-    if target_id in _draining.get(group.arn, {}):
-        return dict(_DRAINING)
     if target_id not in group.targets:
-        return dict(_NOT_REGISTERED)
-    instance = group.ec2_backend.get_instance_by_id(target_id)
-    if instance is not None and instance.state != "running":
-        return dict(_STOPPED)
-    balancers = [each for each in _balancers.values() if _uses(each, group.arn)]
-    if not balancers:
-        return dict(_UNUSED)
-    return balancers[0].health.get(group.arn, {}).get(target_id) or dict(_FIRST)
+        return _DRAINING if target_id in elbv2_draining.shown(group.arn) else _NOT_REGISTERED
+    running = next((each for each in _balancers.values() if each.uses(group.arn)), None)
+    balancer = backend.load_balancers.get(running.arn) if running is not None else None
+    if running is None or balancer is None:
+        return _NOT_IN_USE
+    unused = unused_because(balancer, group, target_id)
+    if unused is not None:
+        return {"state": "unused", "reason": unused[0], "description": unused[1]}
+    return running.health_of(group.arn, target_id) or _FIRST
 
 
-def _uses(balancer: Balancer, group_arn: str) -> bool:
-    return balancer.told is not None and group_arn in balancer.told["groups"]
+# --- the processes
 
 
 def turn() -> None:
@@ -146,165 +159,106 @@ def turn() -> None:
     }
     for arn, running in list(_balancers.items()):
         if arn not in wanted and not running.stopping:
-            running.stopping = True
-            if running.child is not None:
-                running.child.stop()
-    _forget_drained()
+            _stop(running)
+    groups = {arn: group for backend in _backends() for arn, group in backend.target_groups.items()}
+    elbv2_draining.settle(groups, {arn for arn in groups if any(each.uses(arn) for each in _balancers.values())})
     for arn, (backend, balancer) in wanted.items():
         if arn not in _balancers:
             _balancers[arn] = Balancer(arn, backend.region_name, balancer.dns_name, addresses.reserve())
         _configure(_balancers[arn], backend, balancer)
 
 
-def _forget_drained() -> None:
-    """Give up waiting for targets whose delay is over, or whose group is gone."""
-    groups = {arn: group for backend in _backends() for arn, group in backend.target_groups.items()}
-    for arn, targets in list(_draining.items()):
-        group = groups.get(arn)
-        if group is None or not any(_uses(each, arn) for each in _balancers.values()):
-            del _draining[arn]
-            continue
-        delay = clock.real(float(group.attributes["deregistration_delay.timeout_seconds"]))
-        for target_id, each in list(targets.items()):
-            if (utcnow() - each.since).total_seconds() >= delay or machines.address_of(target_id) is None:
-                del targets[target_id]
+def _stop(running: Balancer) -> None:
+    running.stopping = True
+    if running.child is None:
+        _forget(running)
+    else:
+        running.child.stop()
+
+
+def _forget(running: Balancer) -> None:
+    _balancers.pop(running.arn, None)
+    addresses.release(running.address)
 
 
 def _configure(running: Balancer, backend: Any, balancer: Any) -> None:
-    if running.stopping:
+    if running.stopping or (running.child is None and time.monotonic() < running.retry_at):
         return
     if running.child is None:
-        running.told, running.health = None, {}
+        running.told, running.is_up = None, False
         running.child = Child(
             f"balancer {balancer.name}",
             [sys.executable, "-m", "sandbox.balancer"],
             lambda message: _hear(running, message),
-            lambda status: _ended(running),
+            lambda _status: _ended(running),
         )
-    configuration = _configuration(running.address, backend, balancer)
-    if configuration != running.told:
-        running.told = configuration
-        running.child.send({"do": "configure", "configuration": configuration})
-
-
-def _configuration(address: str, backend: Any, balancer: Any) -> dict[str, Any]:
-    listeners = [
-        each
-        for each in balancer.listeners.values()
-        if each.protocol == "HTTP" and balancer_is_public(backend.ec2_backend, balancer, int(each.port))
-    ]
-    arns = {arn for each in balancer.listeners.values() for rule in each.rules.values() for arn in _forwards(rule)}
-    return {
-        "address": address,
-        "idle_timeout": float(balancer.attrs.get("idle_timeout.timeout_seconds", 60)),
-        "drop_invalid_headers": balancer.attrs.get("routing.http.drop_invalid_header_fields.enabled") == "true",
-        "listeners": [{"port": int(each.port), "rules": _rules(each)} for each in listeners],
-        "groups": {
-            arn: _group(backend, balancer, backend.target_groups[arn])
-            for arn in sorted(arns)
-            if arn in backend.target_groups
-        },
-    }
-
-
-def _rules(listener: Any) -> list[dict[str, Any]]:
-    """In the order of their priorities, the default one last."""
-    ordered = sorted(
-        listener.rules.values(), key=lambda rule: float("inf") if rule.is_default else float(rule.priority)
-    )
-    return [{"conditions": rule.conditions, "action": _action(rule.actions[-1])} for rule in ordered]
-
-
-def _action(action: Any) -> dict[str, Any]:
-    data: dict[str, Any] = action.data
-    return data
-
-
-def _forwards(rule: Any) -> list[str]:
-    found = []
-    for action in rule.actions:
-        data = action.data
-        if data.get("TargetGroupArn"):
-            found.append(data["TargetGroupArn"])
-        found += [each["TargetGroupArn"] for each in data.get("ForwardConfig", {}).get("TargetGroups", ())]
-    return found
-
-
-def _group(backend: Any, balancer: Any, group: Any) -> dict[str, Any]:
-    port = group.health_check_port
-    return {
-        "arn": group.arn,
-        "check": {
-            "enabled": bool(group.health_check_enabled),
-            "path": group.health_check_path or "/",
-            "port": None if port in (None, "traffic-port") else int(port),
-            "interval": float(group.health_check_interval_seconds),
-            "timeout": float(group.health_check_timeout_seconds),
-            "healthy": int(group.healthy_threshold_count),
-            "unhealthy": int(group.unhealthy_threshold_count),
-            "matcher": str(group.matcher.get("HttpCode", "200")),
-        },
-        "targets": [
-            target for each in group.targets.values() if (target := _target(backend, balancer, group, each)) is not None
-        ],
-        "draining": [each.target for each in _draining.get(group.arn, {}).values()],
-    }
-
-
-def _target(backend: Any, balancer: Any, group: Any, target: dict[str, Any]) -> dict[str, Any] | None:
-    instance = group.ec2_backend.get_instance_by_id(target["Id"])
-    if instance is None or instance.state != "running":
-        return None
-    port = int(target["Port"])
-    return {
-        "id": target["Id"],
-        "port": port,
-        "host": machines.address_of(target["Id"]),
-        "reachable": balancer_reaches(backend.ec2_backend, balancer, instance, port),
-    }
+    wanted = configuration(running.address, backend, balancer)
+    if wanted != running.told:
+        known = {"health": running.known} if running.told is None else {}
+        running.told = wanted
+        running.child.send({"do": "configure", "configuration": wanted, **known})
 
 
 def _hear(running: Balancer, message: dict[str, Any]) -> None:
     with backend_lock:
         if "listening" in message:
-            running.listening = tuple(message["listening"])
+            running.is_up, running.was_up, running.failures = True, True, 0
         if "health" in message:
-            running.health = {
-                arn: {target["id"]: target for target in targets} for arn, targets in message["health"].items()
-            }
+            running.health = message["health"]
         if "drained" in message:
-            arn, target_id, _ = message["drained"]
-            _draining.get(arn, {}).pop(target_id, None)
+            arn, target_id, _port = message["drained"]
+            elbv2_draining.finish(arn, target_id)
             worker.wake()
 
 
 def _ended(running: Balancer) -> None:
     with backend_lock:
-        running.child, running.told = None, None
+        running.child = None
+        running.known, running.health = running.health or running.known, {}
         if running.stopping:
-            _balancers.pop(running.arn, None)
-            addresses.release(running.address)
-        worker.wake()
+            _forget(running)
+            return
+        if not running.is_up:
+            running.retry_at = time.monotonic() + min(FIRST_RETRY * 2**running.failures, LONGEST_RETRY)
+            running.failures += 1
+    worker.wake()
+
+
+# --- requests
+
+
+def _activate(original: Any, balancer: Any) -> None:
+    """A balancer is active once its process listens."""
+    running = _balancers.get(balancer.arn)
+    if not is_live() or (running is not None and running.was_up):
+        original(balancer)
+    elif running is not None and running.failures >= ATTEMPTS:
+        balancer.state = "failed"
 
 
 def _deregister(original: Any, group: Any, targets: list[dict[str, Any]]) -> None:
     """What is deregistered drains, if anything may be under way to it."""
-    leaving = {target["Id"]: group.targets[target["Id"]] for target in targets if target["Id"] in group.targets}
+    leaving = [group.targets[target["Id"]] for target in targets if target["Id"] in group.targets]
     original(group, targets)
-    if not any(_uses(each, group.arn) for each in _balancers.values()):
-        return
-    for target_id, target in leaving.items():
-        address = machines.address_of(target_id)
-        if address is not None:
-            told = {"id": target_id, "port": int(target["Port"]), "host": address, "reachable": True}
-            _draining.setdefault(group.arn, {})[target_id] = Draining(told, utcnow())
-    worker.wake()
+    _drain(group, leaving)
+
+
+def _deregister_terminated(original: Any, group: Any, instance_ids: list[str]) -> None:
+    """An instance that ends is deregistered, and drains as any other."""
+    leaving = [target for target_id, target in group.targets.items() if target_id in instance_ids]
+    original(group, instance_ids)
+    _drain(group, leaving)
+
+
+def _drain(group: Any, leaving: list[dict[str, Any]]) -> None:
+    if any(each.uses(group.arn) for each in _balancers.values()):
+        elbv2_draining.begin(group, leaving)
+        worker.wake()
 
 
 def _register(original: Any, group: Any, targets: list[dict[str, Any]]) -> None:
     original(group, targets)
-    for target in targets:
-        _draining.get(group.arn, {}).pop(target["Id"], None)
+    elbv2_draining.cancel(group.arn, [target["Id"] for target in targets])
     worker.wake()
 
 
@@ -316,15 +270,19 @@ def _describe_health(original: Any, responses: Any) -> Any:
     # Refuses a group that doesn't exist.
     backend.describe_target_groups(None, [arn], None)
     group = backend.target_groups[arn]
-    asked = [target["Id"] for target in responses._get_param("Targets", [])]
-    ids = asked or [*group.targets, *(each for each in _draining.get(arn, {}) if each not in group.targets)]
-    return ActionResult({"TargetHealthDescriptions": [_described(backend, group, each) for each in ids]})
+    asked = responses._get_param("Targets", [])
+    if not asked:
+        asked = [{"Id": each} for each in (*group.targets, *elbv2_draining.shown(arn))]
+    return ActionResult({"TargetHealthDescriptions": [_described(backend, group, each) for each in asked]})
 
 
-def _described(backend: Any, group: Any, target_id: str) -> dict[str, Any]:
+def _described(backend: Any, group: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    target_id = asked["Id"]
     health = _health(backend, group, target_id)
-    draining = _draining.get(group.arn, {}).get(target_id)
-    port = int(group.targets.get(target_id, {}).get("Port") or (draining.target["port"] if draining else group.port))
+    registered = group.targets.get(target_id, {}).get("Port") or elbv2_draining.shown(group.arn).get(target_id)
+    port = int(asked.get("Port") or registered or group.port)
+    if registered is not None and port != int(registered):
+        health = _NOT_REGISTERED
     check_port = port if group.health_check_port in (None, "traffic-port") else group.health_check_port
     described: dict[str, Any] = {"State": health["state"]}
     if health.get("reason"):
@@ -336,29 +294,24 @@ def _described(backend: Any, group: Any, target_id: str) -> dict[str, Any]:
     }
 
 
-_live = False
-
-
-def is_live() -> bool:
-    """Whether balancers and machines are processes here, and not only records."""
-    return _live
-
-
-def go_live(live: bool) -> None:
-    """Whether they are, from now on."""
-    global _live
-    _live = live
-
-
 worker = Worker("balancers", TURN_SECONDS, turn)
 
 
 def _apply_draining() -> None:
     wrap(FakeTargetGroup, "deregister", _deregister)
+    wrap(FakeTargetGroup, "deregister_terminated_instances", _deregister_terminated)
     wrap(FakeTargetGroup, "register", _register)
 
 
 CHANGES: tuple[Change, ...] = (
+    Change(
+        name="elbv2-load-balancer-state",
+        why=(
+            "moto's balancers are active as soon as somebody looks. Here one is `provisioning` until its process "
+            "listens, and `failed` if it never does (Elastic Load Balancing API Reference, LoadBalancerState)."
+        ),
+        apply=lambda: wrap(FakeLoadBalancer, "activate", _activate),
+    ),
     Change(
         name="elbv2-target-health",
         why=(

@@ -13,7 +13,6 @@ from moto.core.utils import utcnow
 
 from sandbox.api.autoscaling_activities import activities, at
 from sandbox.api.autoscaling_members import (
-    is_deleting,
     is_ready,
     launch,
     may_launch,
@@ -63,8 +62,6 @@ LONGEST_SECONDS: Final = 14 * 86_400
 
 def move(group: Any, refresh: Refresh) -> None:
     """Do what is due of one refresh that is active."""
-    if is_deleting(group):
-        return
     if refresh.status == CANCELLING:
         _cancel(group, refresh)
         return

@@ -66,19 +66,34 @@ def s3_endpoint_of(instance: Any) -> tuple[str | None, str]:
 
 
 def balancer_is_public(backend: Any, balancer: Any, port: int) -> bool:
-    """Whether anybody's requests reach `port` of a load balancer: by its scheme, its subnets' routes and its groups."""
+    """Whether anybody's requests reach `port` of a load balancer: by its scheme, its subnets' routes and its groups.
+
+    The sandbox's clients are on the internet, so rules about a part of it let none of them in, and internal balancers
+    have no clients. A balancer with a private subnet among its own counts as unreachable: on AWS a part of the
+    connections, those to the node there, time out.
+    """
     if balancer.scheme != "internet-facing":
         return False
     for subnet in balancer.subnets:
         table = _route_table(backend, subnet.id, balancer.vpc_id)
-        if table is None or not any(str(route.gateway_id or "").startswith("igw-") for route in table.routes):
+        if table is None or not _leads_out(backend, table):
             return False
     rules = [rule for group in _groups(backend, balancer.security_groups) for rule in group.ingress_rules]
     return allows(rules, port, peer_address=_ANYWHERE)
 
 
+def _leads_out(backend: Any, table: Any) -> bool:
+    """Whether a route table has a way to the internet; one to a gateway that is detached is a black hole."""
+    return any(
+        route.destination_cidr_block == _ANYWHERE
+        and (gateway := backend.internet_gateways.get(route.gateway_id)) is not None
+        and gateway.vpc is not None
+        for route in table.routes
+    )
+
+
 def balancer_reaches(backend: Any, balancer: Any, instance: Any, port: int) -> bool:
-    """Whether a load balancer's requests reach `port` of an instance."""
+    """Whether a load balancer's requests, from each of its subnets, reach `port` of an instance."""
     own = _groups(backend, balancer.security_groups)
     out = [rule for group in own for rule in group.egress_rules]
     into = [rule for group in instance.security_groups for rule in group.ingress_rules]

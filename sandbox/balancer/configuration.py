@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
+
+ROUND_ROBIN: Final = "round_robin"
+LEAST_OUTSTANDING_REQUESTS: Final = "least_outstanding_requests"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One registered target. `host` is None while its machine isn't there, `reachable` says what security groups do."""
+    """One registered target.
+
+    `host` is the address of its machine's sockets, None while there is no machine; `private_address` the one that AWS
+    would reach it at. `reachable` says whether security groups let requests through; `checkable` the same of health
+    checks, None if they go to the same port.
+    """
 
     id: str
     port: int
     host: str | None
     reachable: bool
+    checkable: bool | None = None
+    private_address: str = ""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -44,12 +54,18 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One target group. `draining` targets get no new requests."""
+    """One target group. `draining` targets get no new requests.
+
+    With fewer healthy targets than `healthy_count`, or than `healthy_percentage` of all, requests go to all of them.
+    """
 
     arn: str
     check: HealthCheck
     targets: tuple[Target, ...]
     draining: tuple[Target, ...] = ()
+    algorithm: str = ROUND_ROBIN
+    healthy_count: int = 1
+    healthy_percentage: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +86,28 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """All of it. `address` is the balancer's own loopback address, `idle_timeout` in AWS's seconds."""
+    """All of it. `address` is the balancer's own loopback address; times in AWS's seconds.
+
+    `client_port` adds the client's port to X-Forwarded-For; `forwarded_for` is `append`, `preserve` or `remove`.
+    """
 
     address: str
+    dns_name: str = ""
     listeners: tuple[Listener, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
     idle_timeout: float = 60.0
+    client_keep_alive: float = 3600.0
     drop_invalid_headers: bool = False
+    preserve_host: bool = False
+    forwarded_for: str = "append"
+    client_port: bool = False
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
         """From the message that carries it."""
+        plain = {name: value for name, value in given.items() if name not in ("listeners", "groups")}
         return cls(
-            address=given["address"],
-            idle_timeout=given["idle_timeout"],
-            drop_invalid_headers=given["drop_invalid_headers"],
+            **plain,
             listeners=tuple(
                 Listener(
                     port=each["port"],
@@ -94,13 +117,15 @@ class Configuration:
                 )
                 for each in given["listeners"]
             ),
-            groups={
-                arn: Group(
-                    arn=arn,
-                    check=HealthCheck(**each["check"]),
-                    targets=tuple(Target(**target) for target in each["targets"]),
-                    draining=tuple(Target(**target) for target in each["draining"]),
-                )
-                for arn, each in given["groups"].items()
-            },
+            groups={arn: _group(each) for arn, each in given["groups"].items()},
         )
+
+
+def _group(given: Mapping[str, Any]) -> Group:
+    plain = {name: value for name, value in given.items() if name not in ("check", "targets", "draining")}
+    return Group(
+        **plain,
+        check=HealthCheck(**given["check"]),
+        targets=tuple(Target(**target) for target in given["targets"]),
+        draining=tuple(Target(**target) for target in given["draining"]),
+    )

@@ -1,225 +1,201 @@
-"""Takes requests at the listeners and passes them on, with the answers that a balancer gives itself when it can't.
+"""Takes requests at the listeners, decides who answers them, and keeps count of what targets are doing.
 
-User Guide for Application Load Balancers, "HTTP headers and Application Load Balancers", "Troubleshoot".
+User Guide for Application Load Balancers, "Listener rules", "Deregistration delay", "Troubleshoot".
 """
 
 import asyncio
 import itertools
 import random
-import re
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import Final
 
 import aiohttp
-from aiohttp import web
-from multidict import CIMultiDict
-from yarl import URL
+from aiohttp import hdrs, web
 
 from sandbox import clock
-from sandbox.balancer.configuration import Configuration, Listener, Target
-from sandbox.balancer.routing import action_for, eligible, group_for
+from sandbox.balancer import answers
+from sandbox.balancer.configuration import Configuration, Group, Listener, Target
+from sandbox.balancer.exchange import Exchange, allow_body
+from sandbox.balancer.headers import FORWARDED_MAX, for_target, forwarded_addresses
+from sandbox.balancer.listeners import HEAD_MAX, LINE_MAX, Connection
+from sandbox.balancer.routing import action_for, choose, eligible, group_for, name_in
 
-SERVER: Final = "awselb/2.0"
-CONNECT_SECONDS: Final = 10.0
-_CHUNK: Final = 64 * 1024
-# RFC 9110 section 7.6.1.
-_HOP_BY_HOP: Final = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-# "routing.http.drop_invalid_header_fields.enabled": names that aren't of these characters.
-_VALID_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
-_PHRASES: Final = {
-    400: "Bad Request",
-    460: "Client Closed Request",
-    502: "Bad Gateway",
-    503: "Service Temporarily Unavailable",
-    504: "Gateway Time-out",
-}
+# How long a connection to a target is kept for the next request: the default idle time-out. AWS's seconds.
+_KEEP_SECONDS: Final = 60.0
+# "Quotas", HTTP headers: the whole head of an answer. Bytes.
+_ANSWER_HEAD_MAX: Final = 32 * 1024
+# What a header takes besides its name and value: a colon, a space and the end of the line.
+_HEADER_OVERHEAD: Final = 4
 
 States = Callable[[str], dict[tuple[str, int], str]]
 """`states(group's ARN)`: the state of each of its targets."""
-
-
-def own_answer(status: int) -> web.Response:
-    """An answer of the balancer's, not of a target's."""
-    title = f"{status} {_PHRASES[status]}"
-    body = (
-        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n"
-    )
-    return web.Response(
-        status=status,
-        reason=_PHRASES[status],
-        text=f"{body}</html>\r\n",
-        content_type="text/html",
-        headers={"Server": SERVER},
-    )
+Key = tuple[str, str, int]
+"""A target: its group's ARN, its id and its port."""
 
 
 class Proxy:
-    """The data path of one balancer. `configuration` may be replaced at any time; requests under way keep theirs."""
+    """The data path of one balancer. `configuration` may be replaced at any time; requests under way keep theirs.
 
-    def __init__(
-        self, configuration: Configuration, states: States, on_idle: Callable[[str, tuple[str, int]], None]
-    ) -> None:
+    `on_idle` is called with each target that has answered its last request.
+    """
+
+    def __init__(self, configuration: Configuration, states: States, on_idle: Callable[[Key], None]) -> None:
         self.configuration = configuration
         self._states = states
         self._on_idle = on_idle
         self._turns: dict[str, itertools.count[int]] = {}
-        self._under_way: Counter[tuple[str, str, int]] = Counter()
+        self._under_way: dict[Key, set[asyncio.Task[object]]] = {}
+        self._cut: set[asyncio.Task[object]] = set()
         self._chance = random.Random()
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=clock.real(60)),
+            # Targets see the balancer's own address.
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=clock.real(_KEEP_SECONDS), local_addr=(configuration.address, 0)
+            ),
+            max_line_size=LINE_MAX,
+            max_field_size=_ANSWER_HEAD_MAX,
         )
+        # aiohttp would send a request again if the target closes a kept connection as it is used; AWS answers 502
+        # ("Connection idle timeout").
+        self._session._retry_connection = False
 
     async def close(self) -> None:
         """End what is kept open to targets."""
         await self._session.close()
 
-    def under_way(self, group: str, target: tuple[str, int]) -> int:
+    def idle_timeout(self) -> float:
+        """How long nothing may move on a connection. Real seconds."""
+        return clock.real(self.configuration.idle_timeout)
+
+    def under_way(self, key: Key) -> int:
         """How many requests a target is answering."""
-        return self._under_way[(group, *target)]
+        return len(self._under_way.get(key, ()))
 
-    def handler(self, port: int) -> Callable[[web.BaseRequest], Any]:
-        """What answers at a listener's port."""
+    def cut_all_but(self, keys: set[Key]) -> None:
+        """End the requests of targets that aren't any more, neither registered nor draining, with a 502."""
+        for key, tasks in self._under_way.items():
+            if key not in keys:
+                for task in tasks - self._cut:
+                    self._cut.add(task)
+                    task.cancel()
 
-        async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            listener = next((each for each in self.configuration.listeners if each.port == port), None)
-            if listener is None:
-                return own_answer(503)
-            return await self._answer(listener, request)
+    async def answer(self, port: int, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to a request at the listener of `port`."""
+        listener = next((each for each in self.configuration.listeners if each.port == port), None)
+        allow_body(request)
+        last = self._is_last(request)
+        refusal = _refusal(request)
+        if listener is None or refusal is not None:
+            answer = refusal or answers.error(503)
+            answer.force_close()
+            return answer
+        response = await self._act(listener, request, last)
+        if last and not response.prepared:
+            response.force_close()
+        return response
 
-        return answer
+    def _is_last(self, request: web.BaseRequest) -> bool:
+        """Whether the client's connection has lasted for as long as it may (client_keep_alive.seconds)."""
+        assert isinstance(request.protocol, Connection)
+        age = asyncio.get_running_loop().time() - request.protocol.opened
+        return age >= clock.real(self.configuration.client_keep_alive)
 
-    async def _answer(self, listener: Listener, request: web.BaseRequest) -> web.StreamResponse:
-        host = request.headers.get("Host", "")
-        if request.method == "CONNECT" or (not host and request.version >= aiohttp.HttpVersion11):
-            return own_answer(400)
-        action = action_for(listener, host, urlsplit(request.path_qs).path)
+    async def _act(self, listener: Listener, request: web.BaseRequest, last: bool) -> web.StreamResponse:
+        authority, target = _split(request.raw_path)
+        path, _, query = target.partition("?")
+        host = authority or request.headers.get(hdrs.HOST) or self.configuration.dns_name
+        client = _client(request)
+        action = action_for(
+            listener,
+            host,
+            path,
+            method=request.method,
+            headers=tuple(request.headers.items()),
+            query=query,
+            client=client[0],
+        )
         if action["Type"] == "fixed-response":
-            return _fixed(action["FixedResponseConfig"])
+            return answers.fixed(action["FixedResponseConfig"])
         if action["Type"] == "redirect":
-            return _redirect(action["RedirectConfig"], listener, request)
-        arn = group_for(action, self._chance)
-        group = self.configuration.groups.get(arn or "")
-        targets = eligible(group, self._states(group.arn)) if group else []
-        if group is None or not targets:
-            return own_answer(503)
-        turn = next(self._turns.setdefault(group.arn, itertools.count()))
-        return await self._forward(group.arn, targets[turn % len(targets)], listener, request)
+            return answers.redirect(
+                action["RedirectConfig"], host=name_in(host), port=listener.port, path=path, query=query
+            )
+        group = self.configuration.groups.get(group_for(action, self._chance) or "")
+        chosen = self._target(group) if group else None
+        if group is None or chosen is None:
+            return answers.error(503)
+        headers = for_target(
+            request.headers, self.configuration, authority=authority, listener_port=listener.port, client=client
+        )
+        exchange = Exchange(
+            self._session, request, chosen, path=target, headers=headers, idle=self.idle_timeout(), last=last
+        )
+        return await self._run((group.arn, *chosen.key), exchange)
 
-    async def _forward(
-        self, group: str, target: Target, listener: Listener, request: web.BaseRequest
-    ) -> web.StreamResponse:
-        key = (group, *target.key)
-        self._under_way[key] += 1
+    def _target(self, group: Group) -> Target | None:
+        targets = eligible(group, self._states(group.arn))
+        if not targets:
+            return None
+        turn = next(self._turns.setdefault(group.arn, itertools.count()))
+        return choose(group, targets, turn, lambda target: self.under_way((group.arn, *target.key)))
+
+    async def _run(self, key: Key, exchange: Exchange) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way.setdefault(key, set()).add(task)
         try:
-            return await self._exchange(target, listener, request)
+            return await exchange.run()
+        except asyncio.CancelledError:
+            # Else the client has gone away.
+            if task not in self._cut:
+                raise
+            task.uncancel()
+            return exchange.give_up(502)
         finally:
-            self._under_way[key] -= 1
+            self._cut.discard(task)
+            self._under_way[key].discard(task)
             if not self._under_way[key]:
                 del self._under_way[key]
-                self._on_idle(group, target.key)
-
-    async def _exchange(self, target: Target, listener: Listener, request: web.BaseRequest) -> web.StreamResponse:
-        if target.host is None or not target.reachable:
-            await asyncio.sleep(clock.real(CONNECT_SECONDS))
-            return own_answer(504)
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=clock.real(CONNECT_SECONDS), sock_read=clock.real(self.configuration.idle_timeout)
-        )
-        started = False
-        try:
-            async with self._session.request(
-                request.method,
-                # As it came: a path that is decoded and encoded anew isn't always the same.
-                URL(f"http://{target.host}:{target.port}{request.raw_path}", encoded=True),
-                headers=self._request_headers(listener, request),
-                data=_body(request),
-                timeout=timeout,
-                allow_redirects=False,
-            ) as answer:
-                response = web.StreamResponse(status=answer.status, reason=answer.reason)
-                response.headers.extend(_kept(answer.headers))
-                if request.method == "HEAD" or answer.status in (204, 304):
-                    response.headers.pop("Transfer-Encoding", None)
-                await response.prepare(request)
-                started = True
-                async for chunk in answer.content.iter_chunked(_CHUNK):
-                    await response.write(chunk)
-                await response.write_eof()
-                return response
-        except TimeoutError:
-            if started:
-                raise
-            return own_answer(504)
-        except (aiohttp.ClientError, OSError):
-            if started:
-                # Half an answer can't be taken back: the client sees the connection end.
-                raise
-            return own_answer(502)
-
-    def _request_headers(self, listener: Listener, request: web.BaseRequest) -> CIMultiDict[str]:
-        headers = _kept(request.headers)
-        if self.configuration.drop_invalid_headers:
-            for name in [name for name in headers if not _VALID_NAME.fullmatch(name)]:
-                del headers[name]
-        peer = request.remote or ""
-        before = headers.get("X-Forwarded-For")
-        headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer
-        headers["X-Forwarded-Proto"] = "http"
-        headers["X-Forwarded-Port"] = str(listener.port)
-        return headers
+                self._on_idle(key)
 
 
-def _kept(headers: Any) -> CIMultiDict[str]:
-    """End-to-end headers: without those of the connection, and those that it names."""
-    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")}
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in _HOP_BY_HOP and name.lower() not in named
-    )
+def _refusal(request: web.BaseRequest) -> answers.OwnAnswer | None:
+    """What AWS's balancers say of a request that they don't pass on, whatever the listener's rules."""
+    if request.method == hdrs.METH_TRACE:
+        return answers.error(405)
+    if request.method == hdrs.METH_CONNECT or _head_size(request) > HEAD_MAX:
+        return answers.error(400)
+    if hdrs.HOST not in request.headers and request.version >= aiohttp.HttpVersion11:
+        return answers.error(400)
+    if forwarded_addresses(request.headers) > FORWARDED_MAX:
+        return answers.error(463)
+    if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+        return answers.not_supported("WebSocket connections")
+    return None
 
 
-def _body(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
-    if not request.body_exists:
-        return None
-    return request.content.iter_chunked(_CHUNK)
+def _head_size(request: web.BaseRequest) -> int:
+    return sum(len(name) + len(value) + _HEADER_OVERHEAD for name, value in request.raw_headers)
 
 
-def _fixed(config: Any) -> web.Response:
-    return web.Response(
-        status=int(config["StatusCode"]),
-        text=config.get("MessageBody", ""),
-        content_type=config.get("ContentType", "text/plain"),
-        headers={"Server": SERVER},
-    )
+def _split(target: str) -> tuple[str, str]:
+    """What a request line names: the host, if it is a whole URL, and the path with its query."""
+    scheme, found, rest = target.partition("://")
+    if not found or scheme.lower() not in ("http", "https"):
+        return "", target
+    authority, slash, path = rest.partition("/")
+    if not slash:
+        authority, question, query = authority.partition("?")
+        return authority, f"/{question}{query}"
+    return authority, f"/{path}"
 
 
-def _redirect(config: Any, listener: Listener, request: web.BaseRequest) -> web.Response:
-    url = urlsplit(request.path_qs)
-    parts = {
-        "#{protocol}": "http",
-        "#{host}": request.headers.get("Host", "").partition(":")[0],
-        "#{port}": str(listener.port),
-        "#{path}": url.path.lstrip("/"),
-        "#{query}": url.query,
-    }
-
-    def filled(text: str) -> str:
-        for name, value in parts.items():
-            text = text.replace(name, value)
-        return text
-
-    protocol = filled(config.get("Protocol", "#{protocol}")).lower()
-    port = filled(config.get("Port", "#{port}"))
-    usual = {"http": "80", "https": "443"}[protocol]
-    host = filled(config.get("Host", "#{host}")) + ("" if port == usual else f":{port}")
-    path, query = filled(config.get("Path", "/#{path}")), filled(config.get("Query", "#{query}"))
-    status = int(config["StatusCode"].removeprefix("HTTP_"))
-    location = f"{protocol}://{host}{path}{f'?{query}' if query else ''}"
-    return web.Response(status=status, headers={"Location": location, "Server": SERVER})
+def _client(request: web.BaseRequest) -> tuple[str, int]:
+    """Address and port of the client. Raises ConnectionResetError if it has gone."""
+    if request.transport is None:
+        raise ConnectionResetError("the client has gone")
+    address, port = request.transport.get_extra_info("peername")[:2]
+    return str(address), int(port)

@@ -22,7 +22,7 @@ def main() -> int:
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    answerer, ready = Answerer(), threading.Event()
+    answerer, ready, ended = Answerer(), threading.Event(), threading.Event()
     try:
         server = NameServer(answerer, HOST, arguments.port)
     except OSError as error:
@@ -33,11 +33,12 @@ def main() -> int:
         answerer.zones = zones
         ready.set()
 
-    threading.Thread(target=Feed(arguments.endpoint, take).follow, name="feed", daemon=True).start()
+    feed = Feed(arguments.endpoint, take)
+    threading.Thread(target=feed.follow, args=(ended,), name="feed", daemon=True).start()
     ready.wait()
     server.start()
     print(server.port, flush=True)
-    threading.Event().wait()
+    ended.wait()
     return 0
 
 

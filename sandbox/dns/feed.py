@@ -6,7 +6,7 @@ The name server answers from what it has; it never asks anybody while a query wa
 import http.client
 import json
 import sys
-import time
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,17 +31,17 @@ class Feed:
         self._host = urlsplit(endpoint).netloc
         self._on_zones = on_zones
         self._version = 0
-        self._complaint = ""
+        self._complaints: set[str] = set()
 
-    def follow(self) -> None:
-        """Go on for ever. While the API doesn't answer, what was told last stays."""
-        while True:
+    def follow(self, ended: threading.Event) -> None:
+        """Go on until `ended`. While the API doesn't answer, what was told last stays."""
+        while not ended.is_set():
             try:
                 self.ask()
-                self._complaint = ""
+                self._complaints.clear()
             except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
                 self._complain(f"no zones from the API: {type(error).__name__}: {error}")
-                time.sleep(_RETRY_SECONDS)
+                ended.wait(_RETRY_SECONDS)
 
     def ask(self) -> None:
         """Wait for something newer, for as long as the API lets us, and pass it on.
@@ -69,6 +69,6 @@ class Feed:
 
     def _complain(self, text: str) -> None:
         """Once for each reason, and not five times a second."""
-        if text != self._complaint:
-            self._complaint = text
+        if text not in self._complaints:
+            self._complaints.add(text)
             print(f"name server: {text}", file=sys.stderr, flush=True)

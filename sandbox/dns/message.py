@@ -111,8 +111,8 @@ def _name(packet: bytes, position: int) -> tuple[Labels, int]:
     labels = []
     start = position
     while length := packet[position]:
-        # Nothing stands before the question that a pointer could lead to.
-        if length & _POINTER or position + length - start > _NAME_MAX:
+        # Nothing stands before the question that a pointer could lead to. The root's zero counts as well.
+        if length & _POINTER or position + 1 + length + 1 - start > _NAME_MAX:
             raise ValueError("not a name")
         label = packet[position + 1 : position + 1 + length]
         if len(label) < length:

@@ -39,7 +39,12 @@ class Responder:
         query = message.read(packet)
         if query is None:
             return None
-        return message.write(query, self._answer(query), query.limit if over_udp else None)
+        limit = query.limit if over_udp else None
+        try:
+            return message.write(query, self._answer(query), limit)
+        except Exception as error:
+            self._complain("".join(traceback.format_exception(error)))
+            return message.write(query, _failure(), limit)
 
     def _answer(self, query: message.Query) -> Answer:
         if query.rcode or query.name is None:
@@ -53,14 +58,16 @@ class Responder:
             return self._answerer.answer(query.name, query.type)
         except NotAnswerableError as error:
             self._complain(str(error))
-        except Exception as error:
-            self._complain("".join(traceback.format_exception(error)))
-        return Answer(rcode=RCODE.SERVFAIL, authoritative=False)
+            return _failure()
 
     def _complain(self, text: str) -> None:
         if text not in self._complaints and len(self._complaints) < _COMPLAINTS_MAX:
             self._complaints.add(text)
             print(f"name server: {text}", file=sys.stderr, flush=True)
+
+
+def _failure() -> Answer:
+    return Answer(rcode=RCODE.SERVFAIL, authoritative=False)
 
 
 class NameServer:

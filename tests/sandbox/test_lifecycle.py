@@ -8,20 +8,29 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+import dns.message
+import dns.query
 import pytest
+import typer
 
+from lockstep.commands import sandbox as sandbox_commands
 from lockstep.errors import FailedUnchangedError, InvalidInputError
 from sandbox import lifecycle
+from sandbox.dns.resolver import NoSuchNameError, resolve
+from sandbox.start import Ports, Project
 from tests.sandbox.checkout import Checkout, eventually, is_running, make
+from tests.sandbox.gateway.sites import ADDRESS, answering, balancer
 
 pytestmark = pytest.mark.engine
 
-PROCESSES = ("supervisor", "api", "provider")
+PROCESSES = ("supervisor", "api", "provider", "dns", "gateway")
 SANDBOX = f"{shlex.quote(sys.executable)} -m lockstep.cli sandbox"
 VENV_BIN = Path(sys.executable).parent
 
@@ -50,6 +59,47 @@ def answers(url: str) -> bool:
     return True
 
 
+def soa_of(name: str, server: str) -> str:
+    host, port = server.split(":")
+    reply = dns.query.udp(dns.message.make_query(name, "SOA"), host, port=int(port), timeout=5)
+    return "".join(rrset.to_text() for rrset in reply.answer)
+
+
+def gateway_says(url: str, gateway: str) -> str:
+    """Why the gateway can't reach `url`."""
+    proxy = urllib.request.ProxyHandler({"http": gateway})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.build_opener(proxy).open(url, timeout=5)
+    said: str = caught.value.headers["X-Lockstep-Gateway-Error"]
+    caught.value.close()
+    return said
+
+
+def point_at(address: str, name: str, record: dict[str, Any]) -> None:
+    """Give `name` an address in the sandbox's zone, and wait until it is answered."""
+    route53: Any = boto3.client(
+        "route53",
+        region_name="us-east-1",
+        endpoint_url=record["addresses"]["api"],
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+    )
+    record_set = {"Name": name, "Type": "A", "TTL": 5, "ResourceRecords": [{"Value": address}]}
+    route53.change_resource_record_sets(
+        HostedZoneId=route53.list_hosted_zones()["HostedZones"][0]["Id"],
+        ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": record_set}]},
+    )
+    host, _, port = record["addresses"]["dns"].rpartition(":")
+
+    def is_answered() -> bool:
+        try:
+            return resolve(name, (host, int(port))).address == address
+        except NoSuchNameError:
+            return False
+
+    eventually(is_answered, f"{name} is {address}")
+
+
 def shell(checkout: Checkout, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `script` in sh, with the `lockstep` of this environment on PATH and `variables` exported."""
     return subprocess.run(
@@ -76,6 +126,10 @@ def test_a_sandbox_that_is_up_answers_and_has_zone_and_stacks(checkout: Checkout
     assert answers(record["addresses"]["apiPlain"])
     host, port = record["addresses"]["provider"].split(":")
     socket.create_connection((host, int(port)), timeout=5).close()
+    assert soa_of("example.com", record["addresses"]["dns"])
+    assert gateway_says("http://absent.example.com/", record["addresses"]["gateway"]) == (
+        "absent.example.com: there is no such name (NXDOMAIN)"
+    )
     assert (checkout.home / "sandbox.json").stat().st_mode & 0o777 == 0o600
 
     used = shell(
@@ -161,7 +215,7 @@ def test_after_a_kill_of_any_process_status_tells_and_up_repairs(checkout: Check
     assert answers(repaired["addresses"]["api"])
 
 
-@pytest.mark.parametrize("victim", PROCESSES)
+@pytest.mark.parametrize("victim", ["supervisor", "api", "gateway"])
 def test_after_a_kill_of_any_process_down_leaves_nothing(checkout: Checkout, victim: str) -> None:
     """`down` must find what is left even when what knew about it is dead."""
     record = checkout.up()
@@ -192,13 +246,13 @@ def test_a_dead_api_shows_the_last_lines_of_its_log(checkout: Checkout) -> None:
     assert "the reason of its end" in told.stdout
 
 
-MOMENTS = ("at once", "state", "AWS API", "Pulumi provider", "stacks")
+MOMENTS = ("at once", "state", "AWS API", "name server", "HTTP proxy", "Pulumi provider", "stacks")
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
     [(signal.SIGKILL, moment) for moment in MOMENTS]
-    + [(signal.SIGINT, moment) for moment in MOMENTS[1:4]]
+    + [(signal.SIGINT, moment) for moment in ("state", "AWS API", "name server", "Pulumi provider")]
     + [(signal.SIGTERM, "AWS API"), (signal.SIGHUP, "AWS API")],
 )
 def test_up_that_is_killed_leaves_nothing(checkout: Checkout, number: signal.Signals, moment: str) -> None:
@@ -257,10 +311,12 @@ def test_up_works_where_sigint_is_ignored(checkout: Checkout) -> None:
         ("--port", "LOCKSTEP_SANDBOX_PORT"),
         ("--plain-port", "LOCKSTEP_SANDBOX_PLAIN_PORT"),
         ("--provider-port", "LOCKSTEP_SANDBOX_PROVIDER_PORT"),
+        ("--dns-port", "LOCKSTEP_SANDBOX_DNS_PORT"),
+        ("--gateway-port", "LOCKSTEP_SANDBOX_GATEWAY_PORT"),
     ],
 )
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(checkout: Checkout, option: str, variable: str) -> None:
-    """The user has to know which of three ports it is, and must not be left with a sandbox on some other port."""
+    """The user has to know which of five ports it is, and must not be left with a sandbox on some other port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -273,6 +329,46 @@ def test_a_port_in_use_is_named_with_the_option_that_changes_it(checkout: Checko
             assert f"{option} {port}: can't listen" in done.stderr
             assert "Address already in use" in done.stderr
             assert checkout.left_over() == []
+
+
+def test_a_name_servers_port_that_is_taken_for_udp_is_named_too(checkout: Checkout) -> None:
+    """UDP is what most queries use, and a port that is free for TCP may not be free for UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        done = checkout.run("sandbox", "up", "--dns-port", port)
+    assert done.returncode == 3
+    assert f"--dns-port {port}: can't listen" in done.stderr
+    assert checkout.left_over() == []
+
+
+def test_the_speed_that_is_asked_for_is_every_members_and_stays(checkout: Checkout) -> None:
+    """Members of different speeds disagree on when a check is late; a report has to name the factor it was made at."""
+    record = checkout.up("--speed", "6")
+    assert record["speed"] == 6.0
+    for process in record["processes"]:
+        assert "LOCKSTEP_SANDBOX_SPEED=6.0" in Path(f"/proc/{process['pid']}/environ").read_text().split("\0")
+    told = lifecycle.status(checkout.home)
+    assert told.to_json()["speed"] == 6.0
+    assert "speed       6" in checkout.run("sandbox", "status").stdout
+
+    project = Project(root=checkout.root, zone="example.com", stacks=("primary",))
+    for speed in (None, 6.0):
+        assert lifecycle.up(project, checkout.home, Ports(), lambda _: None, speed=speed) == told.record
+    done = checkout.run("sandbox", "up", env=checkout.environment(LOCKSTEP_SANDBOX_SPEED="5"))
+    assert done.returncode == 3
+    assert "up at speed 6, and --speed asks for 5" in done.stderr
+    assert "`lockstep sandbox down` first" in done.stderr
+    assert checkout.record() == record
+
+
+@pytest.mark.parametrize("speed", ["0.5", "61"])
+def test_a_speed_out_of_range_is_refused(checkout: Checkout, speed: str) -> None:
+    """Slower than AWS helps nobody, and beyond 60 starting a process takes longer than a check's interval."""
+    done = checkout.run("sandbox", "up", "--speed", speed)
+    assert done.returncode == 2
+    assert "--speed" in done.stderr
+    assert checkout.left_over() == []
 
 
 def test_ports_that_are_asked_for_are_used_and_one_port_for_two_is_refused(checkout: Checkout) -> None:
@@ -290,6 +386,58 @@ def test_ports_that_are_asked_for_are_used_and_one_port_for_two_is_refused(check
     other = checkout.run("sandbox", "up", "--port", "1")
     assert other.returncode == 3
     assert "`lockstep sandbox down` first" in other.stderr
+
+
+def test_a_request_shows_who_answers_at_a_name(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is how a user sees where traffic goes; its exit status tells scripts whether anything is there."""
+    record = checkout.up()
+    assert record["speed"] == 1.0
+    for name, value in checkout.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def request(url: str, count: int = 1, json: bool = False) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = 0
+        try:
+            sandbox_commands.request(url, count, json)
+        except typer.Exit as ended:
+            status = ended.exit_code
+        said = capfd.readouterr()
+        return status, said.out, said.err
+
+    point_at(ADDRESS, "www.example.com", record)
+    assert request("http://absent.example.com/") == (
+        7,
+        "",
+        "warning: no answer: absent.example.com: there is no such name (NXDOMAIN)\n",
+    )
+    said = b"HTTP/1.1 200 OK\r\nLockstep-Release: 1.0.0\r\nContent-Length: 5\r\n\r\nhello"
+    with balancer(answering(said)) as port:
+        url, address = f"http://www.example.com:{port}/", f"{ADDRESS}:{port + 8000}"
+        one = checkout.run("sandbox", "request", url)
+        assert one.returncode == 0
+        assert one.stdout.startswith(f"www.example.com -> {address}\nHTTP 200 OK\nLockstep-Release: 1.0.0\n")
+        assert one.stdout.endswith("\n\nhello\n")
+        status, out, _ = request(url, 5)
+        assert (status, out.splitlines()[1].split()) == (0, ["1.0.0", address, "200", "5"])
+        told = json.loads(request(url, 2, json=True)[1])
+        assert [each["body"] for each in told["requests"]] == ["hello", "hello"]
+        assert told["summary"]["answers"] == [{"release": "1.0.0", "address": address, "status": 200, "count": 2}]
+    with balancer(answering(b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n")) as port:
+        assert request(f"http://www.example.com:{port}/")[0] == 10
+    assert request(url, 2)[0] == 7
+    with pytest.raises(InvalidInputError, match="no TLS") as caught:
+        request("https://www.example.com/")
+    assert "lockstep sandbox request http://example.com/" in caught.value.remedy
+
+
+def test_a_request_without_a_sandbox_exits_with_7(checkout: Checkout) -> None:
+    """The remedy is to start it."""
+    done = checkout.run("sandbox", "request", "http://www.example.com/")
+    assert done.returncode == 7
+    assert "lockstep sandbox up" in done.stderr
 
 
 def test_a_sandbox_of_another_project_is_not_taken_for_ones_own(checkout: Checkout, tmp_path: Path) -> None:
@@ -319,7 +467,7 @@ def test_status_tells_processes_memory_and_addresses(checkout: Checkout) -> None
     assert all(process["alive"] and process["residentBytes"] > 0 for process in found["processes"])
     assert found["residentBytes"] == sum(process["residentBytes"] for process in found["processes"])
     text = checkout.run("sandbox", "status").stdout
-    assert all(name in text for name in (*PROCESSES, record["addresses"]["provider"]))
+    assert all(name in text for name in (*PROCESSES, *record["addresses"].values()))
 
 
 def test_env_without_a_sandbox_fails_in_eval_too(checkout: Checkout) -> None:
@@ -435,9 +583,9 @@ def test_a_site_without_its_stack_file_is_refused(checkout: Checkout) -> None:
 
 def test_a_zone_that_the_api_refuses_leaves_nothing(checkout: Checkout) -> None:
     """Route 53 refuses some names that look right; it does when the API is up already, and then that has to go."""
-    project = lifecycle.Project(root=checkout.root, zone="bad..zone", stacks=("primary",))
+    project = Project(root=checkout.root, zone="bad..zone", stacks=("primary",))
     with pytest.raises(FailedUnchangedError, match=r"bad\.\.zone"):
-        lifecycle.up(project, checkout.home, lifecycle.Ports(), lambda _: None)
+        lifecycle.up(project, checkout.home, Ports(), lambda _: None)
     assert checkout.left_over() == []
 
 

@@ -273,7 +273,7 @@ class TestReturning:
         monkeypatch.setattr(Fleet, "roll_back", irreversible)
         cancelled = facts(instance(1), instance(3, NEW), refresh=refresh("Cancelled"))
         done = facts(instance(1), instance(2), refresh=refresh("Successful", 100))
-        assert self.back(Fleet(half(), cancelled, half(), done)) == ["cancel", "start 1"]
+        assert self.back(Fleet(half(), half(), cancelled, half(), done)) == ["cancel", "start 1"]
 
     def test_a_group_without_instances_is_pointed_back(self) -> None:
         """Its next instances would be of the release that was undone."""

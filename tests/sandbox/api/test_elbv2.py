@@ -420,7 +420,7 @@ def test_a_name_is_one_target_group(elb: Any, network: Network) -> None:
     )
 
 
-@pytest.mark.change("elbv2-target-groups")
+@pytest.mark.change("elbv2-target-group-attributes")
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -477,6 +477,41 @@ def test_deregistering_what_is_not_registered_succeeds(elb: Any, network: Networ
     for _ in range(2):
         elb.deregister_targets(TargetGroupArn=arn, Targets=[target])
     assert elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"] == []
+
+
+@pytest.mark.change("elbv2-target-groups")
+def test_health_checks_have_awss_defaults_and_cant_be_disabled(elb: Any, network: Network) -> None:
+    """Without it a group that says nothing of its checks waits twice as long here, or is never checked."""
+    group = target_group(elb, network)
+    assert group["HealthCheckEnabled"] is True
+    assert (group["HealthCheckPath"], group["HealthCheckTimeoutSeconds"]) == ("/", 5)
+    assert (group["HealthCheckIntervalSeconds"], group["ProtocolVersion"]) == (30, "HTTP1")
+    code, _ = refused(lambda: target_group(elb, network, Name="unchecked", HealthCheckEnabled=False))
+    assert code == "InvalidConfigurationRequest"
+    arn = group["TargetGroupArn"]
+    code, _ = refused(lambda: elb.modify_target_group(TargetGroupArn=arn, HealthCheckEnabled=False))
+    assert code == "InvalidConfigurationRequest"
+
+
+@pytest.mark.change("elbv2-targets")
+def test_addresses_are_private_ones(elb: Any, network: Network) -> None:
+    """Without it a group of public addresses, which AWS refuses, is made here."""
+    arn = target_group(elb, network, TargetType="ip")["TargetGroupArn"]
+    for address in ("198.51.100.7", "10.1.0.300", "i-0123456789abcdef0"):
+        code, message = refused(partial(elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": address}]))
+        assert (code, address in message) == ("ValidationError", True)
+    elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": "10.1.0.7"}])
+
+
+@pytest.mark.change("elbv2-targets")
+def test_a_target_on_several_ports_is_refused_by_name(elb: Any, network: Network) -> None:
+    """AWS keeps it once for each port, moto once: the second registration would take the first one away."""
+    arn, started = target_group(elb, network)["TargetGroupArn"], instance(network)
+    elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": started}])
+    elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": started, "Port": 80}])
+    twice = partial(elb.register_targets, TargetGroupArn=arn, Targets=[{"Id": started, "Port": 81}])
+    code, message = refused(twice)
+    assert (code, started in message) == ("NotImplemented", True)
 
 
 @pytest.mark.change("elbv2-tags")

@@ -1,11 +1,13 @@
 """What AWS takes, refuses and describes of instance refreshes."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.config import Config
 
+from sandbox.api.instance_refresh_preferences import obstacle_to_rollback
 from sandbox.api.server import ApiServer
 from tests.sandbox.api.refreshing import LAUNCH_FIRST, Fleet, World, alarm, refused
 
@@ -92,6 +94,15 @@ class TestRequests:
         assert "$Default" in refused(fleet.roll_back)[1]
         assert refused(fleet.roll_back)[0] == "IrreversibleInstanceRefresh"
 
+    def test_an_image_by_systems_manager_parameter_cant_be_rolled_back_to(self) -> None:
+        """RollbackInstanceRefresh: what the parameter named before the refresh is known to nobody any more."""
+        for image, prevents in (("resolve:ssm:/images/orders", True), ("ami-0123456789abcdef0", False)):
+            version = SimpleNamespace(data={"ImageId": image})
+            template = SimpleNamespace(id="lt-1", get_version=lambda _number, found=version: found)
+            backend = SimpleNamespace(get_launch_template=lambda _id, found=template: found)
+            group = SimpleNamespace(ec2_launch_template=template, launch_template_version="1", ec2_backend=backend)
+            assert (obstacle_to_rollback(group) is not None) == prevents
+
     def test_a_version_that_starts_nothing_is_refused_at_the_start(self, fleet: Fleet) -> None:
         """Else the group would try for an hour to launch it."""
         assert "Could not find the specified version 9" in refused(partial(fleet.start, 9))[1]
@@ -139,6 +150,8 @@ class TestRequests:
         assert [each["InstanceRefreshId"] for each in found] == ids[1:2]
         assert refused(partial(describe, NextToken="x"))[0] == "InvalidNextToken"
         assert refused(partial(describe, MaxRecords=101))[0] == "ValidationError"
+        fleet.world.wait(6 * 7 * 86_400)
+        assert describe()["InstanceRefreshes"] == []
 
     def test_what_was_asked_for_is_described(self, fleet: Fleet) -> None:
         """Whoever takes over a deployment reads there what it was meant to do."""
@@ -165,9 +178,13 @@ class TestRequests:
     def test_a_deleted_group_takes_its_refreshes_along(self, fleet: Fleet) -> None:
         """A refresh of a group that is gone would start instances that nobody ends."""
         fleet.start(**LAUNCH_FIRST)
-        fleet.turn()
+        fleet.world.drains = True
         fleet.asg.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
         fleet.turn(2)
+        assert fleet.members() == []
+        assert refused(fleet.start)[0] == "ResourceContention"
+        fleet.world.drains = False
+        fleet.turn()
         assert fleet.asg.describe_auto_scaling_groups()["AutoScalingGroups"] == []
         states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
         assert fleet.ec2.describe_instances(Filters=states)["Reservations"] == []

@@ -32,6 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def fleet(server: ApiServer) -> Iterator[Fleet]:
+    # Other tests of this process may have left instances, which are machines as soon as there is a data plane.
+    live.reset(server)
     fleet = Fleet(server)
     yield fleet
     live.reset(server)
@@ -63,7 +65,7 @@ def asked(fleet: Fleet) -> Iterator[Counter[object]]:
 def add_version(fleet: Fleet, script: str) -> dict[str, Any]:
     """A version of the fleet's template whose instances run `script`."""
     files = [{**each, "content": script} if str(each["path"]).endswith(".py") else each for each in _files()]
-    (template,) = fleet.ec2.describe_launch_templates()["LaunchTemplates"]
+    (template,) = fleet.ec2.describe_launch_templates(LaunchTemplateNames=["orders"])["LaunchTemplates"]
     last = fleet.ec2.describe_launch_template_versions(
         LaunchTemplateId=template["LaunchTemplateId"], Versions=["$Latest"]
     )["LaunchTemplateVersions"][0]["LaunchTemplateData"]

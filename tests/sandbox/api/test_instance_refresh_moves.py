@@ -84,11 +84,11 @@ class TestForward:
 
     def test_the_maintenance_policy_of_the_group_is_the_default(self, aws: Any, world: World) -> None:
         """A group that promises to launch first would lose an instance in every refresh."""
-        policy = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 150}
+        policy = {"MinHealthyPercentage": 50, "MaxHealthyPercentage": 150}
         fleet = Fleet(aws, world, InstanceMaintenancePolicy=policy)
         fleet.start()
         fleet.turn()
-        assert fleet.versions() == {"1": 4, "2": 2}
+        assert fleet.versions() == {"1": 2, "2": 4}
 
     @pytest.mark.parametrize(("default", "seconds"), [(None, 60), (200, 200), (0, 0)])
     def test_the_warm_up_is_the_groups_or_its_grace_period(
@@ -153,6 +153,26 @@ class TestForward:
         assert fleet.versions() == {"3": 4}
         assert fleet.template_version() == "$Latest"
 
+    def test_a_new_latest_version_begins_the_hour_anew(self, fleet: Fleet) -> None:
+        """Instances that are on their way would be given up for those that were there before them."""
+        preferences = {**LAUNCH_FIRST, "CheckpointPercentages": [50, 100], "CheckpointDelay": 86_400}
+        fleet.start("$Latest", **preferences, InstanceWarmup=1_000)
+        for _ in range(3):
+            fleet.turn()
+            fleet.world.wait(1_000)
+        assert fleet.versions() == {"1": 2, "2": 2}
+        fleet.version()
+        fleet.turn()
+        fleet.world.targets |= dict.fromkeys(fleet.members(3), "initial")
+        fleet.world.wait(3_000)
+        fleet.turn()
+        fleet.world.targets.clear()
+        fleet.turn()
+        fleet.world.targets |= dict.fromkeys(fleet.members(3), "initial")
+        fleet.world.wait(650)
+        fleet.turn()
+        assert fleet.status == "InProgress"
+
     def test_the_activities_say_that_it_was_an_instance_refresh(self, fleet: Fleet) -> None:
         """An operator who looks for why an instance went finds the deployment."""
         fleet.start(InstanceWarmup=0)
@@ -189,6 +209,31 @@ class TestCheckpoints:
         fleet.turn(2)
         assert fleet.versions() == {"1": 3, "2": 1}
         fleet.world.wait(20)
+        fleet.turn(4)
+        assert fleet.status == "Successful"
+
+    def test_a_wait_is_no_lack_of_progress(self, fleet: Fleet) -> None:
+        """A checkpoint's wait may be two days, and a refresh without progress fails after an hour."""
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0, CheckpointPercentages=[25, 100], CheckpointDelay=172_800)
+        fleet.turn(4)
+        fleet.world.wait(172_000)
+        fleet.turn(2)
+        assert (fleet.status, fleet.versions()) == ("InProgress", {"1": 3, "2": 1})
+
+    def test_a_checkpoint_that_is_reached_during_a_wait_is_waited_at_in_full(self, fleet: Fleet) -> None:
+        """The instances that reached it would have had less than the delay to show that they are bad."""
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0, CheckpointPercentages=[25, 50, 100], CheckpointDelay=300)
+        fleet.turn(4)
+        fleet.world.wait(200)
+        fleet.turn()
+        # Auto Scaling replaces it, by the version that is rolled to.
+        fleet.world.targets[fleet.members(1)[0]] = "unhealthy"
+        fleet.turn(3)
+        assert fleet.versions() == {"1": 2, "2": 2}
+        fleet.world.wait(200)
+        fleet.turn(2)
+        assert fleet.versions() == {"1": 2, "2": 2}
+        fleet.world.wait(110)
         fleet.turn(4)
         assert fleet.status == "Successful"
 
@@ -229,6 +274,8 @@ class TestFailure:
         assert fleet.template_version() == "1"
         fleet.turn(3)
         assert fleet.members() == old
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=5)
+        assert fleet.versions() == {"1": 5}
 
     def test_it_rolls_back_by_itself_if_asked(self, fleet: Fleet) -> None:
         """User Guide, "Undo changes": else somebody has to be awake for it."""
@@ -326,6 +373,27 @@ class TestFailure:
         fleet.turn(4)
         assert fleet.status == "Successful"
 
+    def test_a_rollback_doesnt_wait_for_a_launch_that_failed(self, fleet: Fleet) -> None:
+        """The group would stay too small for minutes, for a capacity that the old version doesn't need."""
+        fleet.world.full = True
+        fleet.start(MinHealthyPercentage=50)
+        fleet.turn()
+        assert fleet.versions() == {"1": 2}
+        fleet.world.full = False
+        fleet.turn()
+        assert fleet.versions() == {"1": 2}
+        fleet.roll_back()
+        fleet.turn()
+        assert fleet.versions() == {"1": 4}
+
+    def test_a_scale_in_while_it_bakes_takes_effect_at_once(self, fleet: Fleet) -> None:
+        """Instances that were turned off would cost two days more."""
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0, BakeTime=172_800)
+        fleet.turn(3)
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=2)
+        fleet.turn()
+        assert (fleet.status, fleet.versions()) == ("Baking", {"2": 2})
+
     def test_no_refresh_takes_longer_than_two_weeks(self, fleet: Fleet) -> None:
         """ "How an instance refresh works", Limitations, Total duration."""
         fleet.start(**LAUNCH_FIRST, CheckpointPercentages=[25, 50, 75, 100], CheckpointDelay=172_800, InstanceWarmup=0)
@@ -376,6 +444,16 @@ class TestCancelling:
             fleet.turn(2)
             assert fleet.status == "Cancelled"
 
+    def test_what_starts_while_it_is_cancelled_is_the_groups_own(self, fleet: Fleet) -> None:
+        """A version that somebody has just stopped would go on spreading."""
+        fleet.start(InstanceWarmup=0)
+        fleet.world.drains = True
+        fleet.turn()
+        fleet.cancel()
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=6)
+        fleet.turn()
+        assert (fleet.status, fleet.versions()) == ("Cancelling", {"1": 5, "2": 1})
+
     def test_a_rollback_can_be_cancelled(self, fleet: Fleet) -> None:
         """CancelInstanceRefresh: "or rollback"; a rollback that gets nowhere would block the group for an hour."""
         fleet.start(InstanceWarmup=0)
@@ -411,6 +489,17 @@ class TestRollingBack:
         assert fleet.versions() == {"1": 4}
         assert fleet.template_version() == "1"
 
+    def test_the_same_version_needs_no_replacing(self, fleet: Fleet) -> None:
+        """Instances that match what the group had would be replaced by their like."""
+        fleet.start(1, **LAUNCH_FIRST, InstanceWarmup=0, CheckpointPercentages=[50, 100])
+        fleet.turn(4)
+        members = fleet.members()
+        fleet.roll_back()
+        fleet.turn()
+        refresh = fleet.refresh()
+        assert (refresh["Status"], refresh["PercentageComplete"]) == ("RollbackSuccessful", 0)
+        assert fleet.members() == members
+
     def test_instances_that_never_served_go_at_once(self, fleet: Fleet) -> None:
         """Waiting for them to get healthy takes an hour; waiting for their drain isn't needed either."""
         old = fleet.members()
@@ -428,15 +517,22 @@ class TestStandingStill:
     @pytest.mark.parametrize("process", ["InstanceRefresh", "Launch", "Terminate"])
     def test_a_suspended_process_pauses_it(self, fleet: Fleet, process: str) -> None:
         """User Guide, "How suspended processes affect other processes": the pause is meant to stop everything."""
-        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0)
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=600)
+        fleet.turn()
+        new = fleet.members(2)
         fleet.asg.suspend_processes(AutoScalingGroupName="fleet", ScalingProcesses=[process])
-        fleet.turn(2)
+        fleet.turn()
         fleet.world.wait(7_200)
         fleet.turn(2)
-        assert fleet.versions() == {"1": 4}
+        assert fleet.versions() == {"1": 4, "2": 4}
         assert process in fleet.refresh()["StatusReason"]
+        # The time that it stood isn't an hour without progress.
+        fleet.world.targets |= dict.fromkeys(new, "initial")
         fleet.asg.resume_processes(AutoScalingGroupName="fleet", ScalingProcesses=[process])
-        fleet.turn(4)
+        fleet.turn()
+        assert fleet.status == "InProgress"
+        fleet.world.targets.clear()
+        fleet.turn(3)
         assert fleet.status == "Successful"
 
     def test_a_paused_refresh_can_be_cancelled(self, fleet: Fleet) -> None:

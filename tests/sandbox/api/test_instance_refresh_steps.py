@@ -93,6 +93,11 @@ def test_replacements_stay_within_the_bounds(
     assert (step.stand, step.terminate, step.launch) == (Stand.REPLACING, terminate, launch)
 
 
+def test_replacements_for_unhealthy_instances_count() -> None:
+    """Auto Scaling launches them, not the refresh; else the group would be too large until the next checkpoint."""
+    assert next_step(group("oooonn", 4, 50, 150, checkpoints=(25, 100))).terminate == ("o0", "o1")
+
+
 def test_a_failing_replacement_leaves_the_rest_of_the_group_alone() -> None:
     """A release that doesn't start takes the instances of the old one down with it."""
     for letters in ("ooos", "oooossss"):

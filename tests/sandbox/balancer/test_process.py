@@ -1,181 +1,16 @@
 """The real process of a balancer, between real clients and real targets."""
 
-import http.client
-import json
 import os
-import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-
-from sandbox import clock
 from sandbox.api import addresses
-from sandbox.balancer.ports import PORT_OFFSET
 from tests.conftest import ROOT
+from tests.sandbox.balancer.process import Backend, Process
 from tests.sandbox.checkout import eventually, is_running
-
-SPEED = "30"
-
-
-class Backend:
-    """A target: an HTTP server on an address of its own, whose health can be set."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.address = addresses.reserve()
-        self.health = 200
-        self.seen: list[dict[str, str]] = []
-        self.checks: list[str] = []
-        self.hold = threading.Event()
-        self.holding = threading.Event()
-        backend = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if self.path == "/healthz":
-                    backend.checks.append(self.headers["User-Agent"])
-                    self._answer(backend.health, b"")
-                    return
-                backend.seen.append({"path": self.path, **dict(self.headers.items())})
-                if self.path == "/hold":
-                    backend.holding.set()
-                    backend.hold.wait(30)
-                if self.path == "/reset":
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                self._answer(200, backend.name.encode())
-
-            do_HEAD = do_GET  # noqa: N815
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self._answer(200, body)
-
-            def _answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Nothing."""
-
-        self.server = ThreadingHTTPServer((self.address, 8080), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.hold.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-    def as_target(self, **more: Any) -> dict[str, Any]:
-        return {"id": self.name, "port": 8080, "host": self.address, "reachable": True, **more}
-
-
-class Process:
-    """The balancer's process, and what it says."""
-
-    def __init__(self) -> None:
-        self.address = addresses.reserve()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.balancer"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, clock.VARIABLE: SPEED},
-        )
-        self.health: dict[str, dict[str, Any]] = {}
-        self.listening: list[int] = []
-        self.drained: queue.Queue[list[Any]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            message = json.loads(line)
-            for each in message.get("health", {}).get("group", ()):
-                self.health[each["id"]] = each
-            self.listening = message.get("listening", self.listening)
-            if "drained" in message:
-                self.drained.put(message["drained"])
-
-    def configure(self, *targets: dict[str, Any], draining: tuple[dict[str, Any], ...] = (), **more: Any) -> None:
-        check = {
-            "enabled": True,
-            "path": "/healthz",
-            "port": None,
-            "interval": 10,
-            "timeout": 5,
-            "healthy": 2,
-            "unhealthy": 2,
-            "matcher": "200",
-        }
-        forward = {"Type": "forward", "TargetGroupArn": "group"}
-        configuration = {
-            "address": self.address,
-            "idle_timeout": 60,
-            "drop_invalid_headers": True,
-            "listeners": [{"port": 80, "rules": [{"conditions": [], "action": forward}]}],
-            "groups": {
-                "group": {
-                    "arn": "group",
-                    "check": {**check, **more.pop("check", {})},
-                    "targets": list(targets),
-                    "draining": list(draining),
-                }
-            },
-            **more,
-        }
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": "configure", "configuration": configuration}).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def state(self, name: str) -> str:
-        return str(self.health.get(name, {}).get("state"))
-
-    def ask(
-        self, path: str = "/", method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, bytes]:
-        connection = self.connect()
-        connection.request(method, path, body=body, headers={"Host": "site.example.com", **(headers or {})})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.address, 80 + PORT_OFFSET, timeout=30)
-
-
-@pytest.fixture
-def balancer() -> Iterator[Process]:
-    made = Process()
-    yield made
-    made.process.kill()
-    made.process.wait()
-    addresses.release(made.address)
-
-
-@pytest.fixture
-def backend() -> Iterator[Callable[[str], Backend]]:
-    made: list[Backend] = []
-
-    def make(name: str) -> Backend:
-        made.append(Backend(name))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-        addresses.release(each.address)
 
 
 def test_requests_are_spread_over_healthy_targets(balancer: Process, backend: Callable[[str], Backend]) -> None:
@@ -338,7 +173,8 @@ def test_fixed_answers_and_redirects(balancer: Process) -> None:
     connection.request("GET", "/a?b=c", headers={"Host": "site.example.com"})
     answer = connection.getresponse()
     assert answer.status == 301
-    assert answer.headers["Location"] == "https://site.example.com/a?b=c"
+    # With the port, though it is HTTPS's own: so does AWS.
+    assert answer.headers["Location"] == "https://site.example.com:443/a?b=c"
 
 
 def test_it_ends_when_its_parent_is_gone(balancer: Process) -> None:

@@ -71,6 +71,19 @@ def test_a_name_that_does_not_exist_is_nxdomain_with_the_soa() -> None:
     assert reply.flags & dns.flags.AA
 
 
+@pytest.mark.parametrize(("ttl", "minimum", "expected"), [(900, 60, 60), (60, 900, 60)])
+def test_a_negative_answer_holds_for_the_smaller_of_the_soas_ttl_and_minimum(
+    ttl: int, minimum: int, expected: int
+) -> None:
+    """RFC 2308 section 5: a name that was asked for too early stays away from resolvers for that long."""
+    of = Answerer()
+    told = zone()
+    soa = next(each for each in told["records"] if each["type"] == "SOA")
+    soa["ttl"], soa["values"] = ttl, [f"ns-1.awsdns-1.org. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 {minimum}"]
+    of.zones = Zones.read(given(told))
+    assert ask(of, "absent.example.com").authority[0].ttl == expected
+
+
 @pytest.mark.parametrize("name", ["www.example.com", "b.example.com", "example.com"])
 def test_a_name_without_such_a_record_is_noerror_with_the_soa(name: str) -> None:
     """NXDOMAIN for a name that exists would take away its other records and all names below it (RFC 8020)."""

@@ -1,0 +1,157 @@
+"""Where a balancer takes requests: its listeners' ports, and the connections of clients."""
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from sandbox.balancer import answers
+from sandbox.balancer.ports import PORT_OFFSET
+
+# User Guide for Application Load Balancers, "Quotas", HTTP headers. Bytes.
+LINE_MAX: Final = 16 * 1024
+HEAD_MAX: Final = 64 * 1024
+# So that their sum is what limits headers.
+_HEADERS_MAX: Final = HEAD_MAX // 4
+# How long a body that nobody wants is read, so that its sender sees the answer. Real seconds.
+LINGER_SECONDS: Final = 1.0
+
+# What clients send, and that they go away, is no news.
+_silent = logging.getLogger(f"{__name__}.silent")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+Handler = Callable[[int, web.BaseRequest], Awaitable[web.StreamResponse]]
+"""`await handler(listener's port, request)`: the answer, sent or not."""
+
+
+class Connection(web.RequestHandler):
+    """A client's connection. `opened` is the loop's time of its beginning."""
+
+    opened = 0.0
+    _silence: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called when it begins."""
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self.opened = loop.time()
+        # aiohttp's own timer begins with the end of the first request.
+        self._silence = loop.call_later(self.keepalive_timeout, transport.close)
+
+    def begin(self) -> None:
+        """Called when a request has arrived."""
+        if self._silence is not None:
+            self._silence.cancel()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called when it has ended."""
+        self.begin()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what isn't a request, or couldn't be answered; it ends the connection.
+
+        Raises ConnectionError if an answer has begun, which can't be taken back.
+        """
+        if not isinstance(exc, HttpProcessingError | ConnectionError):
+            print(f"sandbox balancer: a request failed: {exc}", file=sys.stderr)
+            traceback.print_exception(exc, file=sys.stderr)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        # "Troubleshoot", HTTP 501: a Transfer-Encoding that isn't `chunked` or `identity`.
+        unknown_coding = isinstance(exc, HttpProcessingError) and "`Transfer-Encoding`" in str(exc)
+        answer = answers.error(501 if unknown_coding else status)
+        answer.force_close()
+        return answer
+
+
+class _Server(web.Server):
+    """Makes the connections of one listener."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Any], idle_timeout: Callable[[], float]) -> None:
+        # A client that goes away ends what is done for it ("Troubleshoot", HTTP 460).
+        super().__init__(handler, handler_cancellation=True)
+        self._idle_timeout = idle_timeout
+
+    def __call__(self) -> web.RequestHandler:
+        """A connection that begins."""
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self._idle_timeout(),
+            access_log=_silent,
+            logger=_silent,
+            max_line_size=LINE_MAX,
+            max_field_size=LINE_MAX,
+            max_headers=_HEADERS_MAX,
+            lingering_time=LINGER_SECONDS,
+            # Bodies pass as they are.
+            auto_decompress=False,
+        )
+
+
+class Listeners:
+    """The open ports. `idle_timeout` says how long a client may keep a connection that it doesn't use. Real seconds."""
+
+    def __init__(self, handler: Handler, idle_timeout: Callable[[], float]) -> None:
+        self._handler = handler
+        self._idle_timeout = idle_timeout
+        self._open: dict[int, tuple[web.ServerRunner, web.TCPSite]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def ports(self) -> list[int]:
+        """The listeners' ports that are open."""
+        return sorted(self._open)
+
+    async def have(self, address: str, ports: Iterable[int], patience: float) -> None:
+        """Listen on these ports of `address` and no others.
+
+        Requests at a port that closes have `patience` real seconds to end. Raises OSError if a port can't be had.
+        """
+        wanted = set(ports)
+        for port in self._open.keys() - wanted:
+            runner, site = self._open.pop(port)
+            await site.stop()
+            closing = asyncio.get_running_loop().create_task(_end(runner, patience))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        for port in wanted - self._open.keys():
+            self._open[port] = await self._listen(address, port)
+
+    async def close(self, patience: float) -> None:
+        """Take no more requests; those under way have `patience` real seconds to end."""
+        await self.have("", (), patience)
+        await asyncio.gather(*self._closing)
+
+    async def _listen(self, address: str, port: int) -> tuple[web.ServerRunner, web.TCPSite]:
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            assert isinstance(request.protocol, Connection)
+            request.protocol.begin()
+            return await self._handler(port, request)
+
+        runner = web.ServerRunner(_Server(answer, self._idle_timeout))
+        await runner.setup()
+        site = web.TCPSite(runner, address, port + PORT_OFFSET)
+        await site.start()
+        return runner, site
+
+
+async def _end(runner: web.ServerRunner, patience: float) -> None:
+    server = runner.server
+    assert server is not None
+    server.pre_shutdown()
+    await server.shutdown(patience)
+    await runner.cleanup()
