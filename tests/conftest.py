@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# pytest finds its hooks in this module.
+from tests.debian import pytest_report_teststatus as pytest_report_teststatus
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -6,22 +6,25 @@ packages), cloud-init (judges user data). `debian.py chromium` adds another set.
 """
 
 import argparse
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".tools" / "debian"
-SETS = {"packages": ("rpm", "dnf", "cloud-init"), "chromium": ("chromium",)}
 STAMP = "complete"
 
 # How a program that isn't where Debian expects it finds its libraries, its Python modules and its configuration.
 _WRAPPER = """#!/bin/sh
 root=$(CDPATH= cd -- "$(dirname -- "$0")/../root" && pwd)
-for folder in "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu; do
-  LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+for folder in "$root"/usr/lib/*-linux-gnu/pulseaudio "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu; do
+  if [ -d "$folder" ]; then LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi
 done
 RPM_CONFIGDIR="$root/usr/lib/rpm"
 PATH="$root/usr/bin:$root/usr/lib/rpm:$PATH"
@@ -35,14 +38,41 @@ PYTHONPATH="$root/usr/lib/python3/dist-packages"
 export PYTHONPATH
 if [ -x "$root/usr/bin/python3" ]; then python="$root/usr/bin/python3"; else python=/usr/bin/python3; fi
 exec "$python" "$root/usr/bin/%(name)s" "$@\""""
-_PROGRAMS = {
-    "rpm": _BINARY,
-    "rpmbuild": _BINARY,
-    "rpmkeys": _BINARY,
-    "rpm2cpio": _BINARY,
-    "dnf": _SCRIPT,
-    "cloud-init": _SCRIPT,
-    "chromium": _BINARY,
+# Its usr/bin has a script that looks in /usr/lib. The fonts are those that came with it: fonts.conf(5), `prefix="xdg"`.
+_BROWSER = """XDG_DATA_HOME="$root/usr/share"
+FONTCONFIG_PATH="$root/etc/fonts"
+if [ ! -d "$FONTCONFIG_PATH" ]; then FONTCONFIG_PATH=/etc/fonts; fi
+export XDG_DATA_HOME FONTCONFIG_PATH
+exec "$root/usr/lib/chromium/%(name)s" "$@\""""
+
+
+@dataclass(frozen=True)
+class Set:
+    """Debian's `packages` by name, and the `programs` in them: by name, how their wrapper starts them."""
+
+    packages: tuple[str, ...]
+    programs: dict[str, str]
+
+    @property
+    def stamp(self) -> str:
+        """What a finished folder says of itself; it is made anew when this isn't what it says."""
+        wrappers = [_wrapper(name, start) for name, start in self.programs.items()]
+        return "\n".join([*self.packages, *wrappers])
+
+
+SETS = {
+    "packages": Set(
+        # rpm-common has what RPM_CONFIGDIR points at.
+        ("rpm", "rpm-common", "dnf", "cloud-init"),
+        {
+            "rpm": _BINARY,
+            "rpmbuild": _BINARY,
+            "rpmkeys": _BINARY,
+            "dnf": _SCRIPT,
+            "cloud-init": _SCRIPT,
+        },
+    ),
+    "chromium": Set(("chromium",), {"chromium": _BROWSER}),
 }
 
 
@@ -51,35 +81,69 @@ class FailedError(Exception):
 
 
 def fetch(name: str, folder: Path = FOLDER) -> bool:
-    """Have the set `name` in `folder`; False if it was there. Half of one is never left behind."""
-    target = folder / name
-    if (target / STAMP).exists():
+    """Have the set `name` in `folder`; False if it was there. Half of one is never left in its place.
+
+    Raises FailedError.
+    """
+    wanted, target = SETS[name], folder / name
+    if _is_complete(target, wanted):
         return False
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise FailedError(f"{tool} isn't here: these tools come from Debian's packages. Use Debian or Ubuntu")
-    new = folder / f"{name}.new"
-    shutil.rmtree(new, ignore_errors=True)
-    (new / "archives" / "partial").mkdir(parents=True)
-    (new / "root").mkdir()
-    _download(SETS[name], new / "archives")
-    for package in sorted((new / "archives").glob("*.deb")):
-        _run(["dpkg-deb", "-x", str(package), str(new / "root")])
-    shutil.rmtree(new / "archives")
-    _write_wrappers(new)
-    (new / STAMP).write_text("\n".join(SETS[name]) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    new.rename(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder):
+        if _is_complete(target, wanted):
+            return False
+        new, old = folder / f"{name}.new", folder / f"{name}.old"
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        _make(wanted, new)
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     return True
 
 
+def _is_complete(folder: Path, wanted: Set) -> bool:
+    stamp = folder / STAMP
+    return stamp.exists() and stamp.read_text() == wanted.stamp
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Wait while another run fetches into `folder`. The lock goes with the process."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(wanted: Set, new: Path) -> None:
+    archives, programs = new / "archives", new / "bin"
+    (archives / "partial").mkdir(parents=True)
+    (new / "root").mkdir()
+    programs.mkdir()
+    _download(wanted.packages, archives)
+    for package in sorted(archives.glob("*.deb")):
+        _run(["dpkg-deb", "-x", str(package), str(new / "root")])
+    shutil.rmtree(archives)
+    for name, start in wanted.programs.items():
+        program = programs / name
+        program.write_text(_wrapper(name, start))
+        program.chmod(0o755)
+        _run([str(program), "--version"])
+    (new / STAMP).write_text(wanted.stamp)
+
+
 def _download(packages: tuple[str, ...], archives: Path) -> None:
-    """The packages and what they need that isn't installed here."""
+    """The packages, installed here or not, and what they need that isn't installed here."""
     command = [
         "apt-get",
         "--quiet=2",
         "--yes",
         "--download-only",
+        "--reinstall",
         "--no-install-recommends",
         "-o",
         "Debug::NoLocking=true",
@@ -90,30 +154,28 @@ def _download(packages: tuple[str, ...], archives: Path) -> None:
         "install",
         *packages,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and "Unable to locate package" in done.stderr + done.stdout:
+    try:
+        _run(command)
+    except FailedError as error:
+        # There are no lists of packages yet, or they are so old that what they name is gone.
         if os.geteuid() != 0:
-            raise FailedError("this machine has no lists of Debian's packages yet: run `sudo apt-get update` once")
+            raise FailedError(f"{error}\nRun `sudo apt-get update` once, then this again") from error
         _run(["apt-get", "--quiet=2", "update"])
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FailedError(f"apt-get can't download {', '.join(packages)}: {done.stderr.strip()}")
+        _run(command)
 
 
-def _write_wrappers(folder: Path) -> None:
-    programs = folder / "bin"
-    programs.mkdir()
-    for name, start in _PROGRAMS.items():
-        if (folder / "root" / "usr" / "bin" / name).exists():
-            wrapper = programs / name
-            wrapper.write_text(_WRAPPER % {"start": start % {"name": name}})
-            wrapper.chmod(0o755)
+def _wrapper(name: str, start: str) -> str:
+    return _WRAPPER % {"start": start % {"name": name}}
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode:
-        raise FailedError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+        said = (done.stderr or done.stdout).strip()
+        raise FailedError(f"`{' '.join(command)}` failed with status {done.returncode}: {said}")
 
 
 def main() -> int:

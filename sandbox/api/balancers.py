@@ -5,6 +5,7 @@ ends by itself is started again, as AWS replaces a node that fails; the new one 
 targets, and goes on from there.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from sandbox.api import addresses, elbv2_draining
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.change import Change, wrap
 from sandbox.api.children import Child
-from sandbox.api.elbv2_configuration import configuration, unused_because
+from sandbox.api.elbv2_configuration import REGISTRATION, configuration, unused_because
 from sandbox.api.elbv2_live import go_live, is_live
 from sandbox.api.workers import Worker
 
@@ -82,12 +83,16 @@ class Balancer:
         """Whether it sends requests to a target group."""
         return self.told is not None and group_arn in self.told["groups"]
 
-    def health_of(self, group_arn: str, target_id: str) -> dict[str, Any] | None:
-        """What it said last of a target."""
-        return next((each for each in self.health.get(group_arn, ()) if each["id"] == target_id), None)
+    def health_of(self, group_arn: str, target_id: str, registration: int) -> dict[str, Any] | None:
+        """What it said last of a target since it was registered."""
+        for each in self.health.get(group_arn, ()):
+            if (each["id"], each["registration"]) == (target_id, registration):
+                return each
+        return None
 
 
 _balancers: dict[str, Balancer] = {}
+_registrations = itertools.count(1)
 
 
 def addresses_by_name() -> dict[str, dict[str, Any]]:
@@ -143,7 +148,7 @@ def _health(backend: Any, group: Any, target_id: str) -> dict[str, Any]:
     unused = unused_because(balancer, group, target_id)
     if unused is not None:
         return {"state": "unused", "reason": unused[0], "description": unused[1]}
-    return running.health_of(group.arn, target_id) or _FIRST
+    return running.health_of(group.arn, target_id, group.targets[target_id].get(REGISTRATION, 0)) or _FIRST
 
 
 # --- the processes
@@ -257,7 +262,11 @@ def _drain(group: Any, leaving: list[dict[str, Any]]) -> None:
 
 
 def _register(original: Any, group: Any, targets: list[dict[str, Any]]) -> None:
+    before = {target_id: target.get(REGISTRATION) for target_id, target in group.targets.items()}
     original(group, targets)
+    for target in targets:
+        target_id = target["Id"]
+        group.targets[target_id][REGISTRATION] = before.get(target_id) or next(_registrations)
     elbv2_draining.cancel(group.arn, [target["Id"] for target in targets])
     worker.wake()
 

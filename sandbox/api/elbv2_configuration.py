@@ -6,6 +6,8 @@ from sandbox.api import elbv2_draining, machines
 from sandbox.api.elbv2_actions import forwards_to
 from sandbox.api.reachability import balancer_is_public, balancer_reaches
 
+REGISTRATION = "Registration"
+"""Where a target of a group has the number of its registration, which tells it from earlier ones."""
 _HEALTHY = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
 
 
@@ -88,6 +90,7 @@ def _target(backend: Any, balancer: Any, group: Any, target: dict[str, Any]) -> 
         "host": machines.address_of(instance.id) if instance is not None else None,
         "private_address": str(instance.private_ip) if instance is not None else target["Id"],
         "reachable": reaches(port),
+        "registration": target.get(REGISTRATION, 0),
         "checkable": reaches(_check_port(group) or port),
     }
 

@@ -8,7 +8,7 @@
 | on its stdout | |
 |---|---|
 | `{"listening": [PORT…]}` | the listeners' ports that are open |
-| `{"health": {ARN: [{id, port, state, reason, description}…]}}` | the health of all targets, whenever one changes |
+| `{"health": {ARN: [TARGET…]}}` | id, port, registration, state, reason and description of all, whenever one changes |
 | `{"drained": [ARN, id, port]}` | a draining target has answered its last request |
 
 The first `configure` may have `"health"` as well: what an earlier process of the same balancer said last.

@@ -77,15 +77,14 @@ class Balancer:
             self._checkers.pop(key).stop()
         for key, group, target in wanted:
             checker = self._checkers.get(key)
-            if checker is not None and checker.group.check.enabled != group.check.enabled:
-                checker.stop()
-                checker = None
-            if checker is not None:
+            if checker is not None and _is_for(checker, group, target):
                 checker.update(group, target)
                 continue
+            if checker is not None:
+                checker.stop()
             known = self._known.get(group.arn, {}).get(target.id)
             self._checkers[key] = TargetChecker(
-                self._session, group, target, self._tell_health, known=_health(known) if known else None
+                self._session, group, target, self._tell_health, known=_health(known, target) if known else None
             )
         # What another node found says nothing of a target that is registered from now on.
         self._known = {}
@@ -100,6 +99,7 @@ class Balancer:
             {
                 "id": target.id,
                 "port": target.port,
+                "registration": target.registration,
                 "state": health.state,
                 "reason": health.reason,
                 "description": health.description,
@@ -116,5 +116,12 @@ class Balancer:
                 self._tell({"drained": list(key)})
 
 
-def _health(known: Mapping[str, Any]) -> Health:
+def _is_for(checker: TargetChecker, group: Group, target: Target) -> bool:
+    """Whether `checker` may go on: checks that begin, end or are of another registration begin anew."""
+    return checker.group.check.enabled == group.check.enabled and checker.target.registration == target.registration
+
+
+def _health(known: Mapping[str, Any], target: Target) -> Health | None:
+    if known["registration"] != target.registration:
+        return None
     return Health(str(known["state"]), str(known["reason"]), str(known["description"]))

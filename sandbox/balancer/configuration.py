@@ -14,7 +14,7 @@ class Target:
 
     `host` is the address of its machine's sockets, None while there is no machine; `private_address` the one that AWS
     would reach it at. `reachable` says whether security groups let requests through; `checkable` the same of health
-    checks, None if they go to the same port.
+    checks, None if they go to the same port. `registration` tells two registrations of one target apart.
     """
 
     id: str
@@ -23,6 +23,7 @@ class Target:
     reachable: bool
     checkable: bool | None = None
     private_address: str = ""
+    registration: int = 0
 
     @property
     def key(self) -> tuple[str, int]:

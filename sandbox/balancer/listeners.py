@@ -34,25 +34,11 @@ class Connection(web.RequestHandler):
     """A client's connection. `opened` is the loop's time of its beginning."""
 
     opened = 0.0
-    _silence: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called when it begins."""
         super().connection_made(transport)
-        loop = asyncio.get_running_loop()
-        self.opened = loop.time()
-        # aiohttp's own timer begins with the end of the first request.
-        self._silence = loop.call_later(self.keepalive_timeout, transport.close)
-
-    def begin(self) -> None:
-        """Called when a request has arrived."""
-        if self._silence is not None:
-            self._silence.cancel()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Called when it has ended."""
-        self.begin()
-        super().connection_lost(exc)
+        self.opened = asyncio.get_running_loop().time()
 
     def handle_error(
         self,
@@ -138,8 +124,6 @@ class Listeners:
 
     async def _listen(self, address: str, port: int) -> tuple[web.ServerRunner, web.TCPSite]:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            assert isinstance(request.protocol, Connection)
-            request.protocol.begin()
             return await self._handler(port, request)
 
         runner = web.ServerRunner(_Server(answer, self._idle_timeout))

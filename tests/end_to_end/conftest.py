@@ -1,7 +1,6 @@
 """A copy of the checkout and a sandbox of its own for each test, used through a shell as a person would."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.campaigns.record import checkout as copy_checkout
 from tests.conftest import ROOT
 
 STACKS = ("primary", "secondary", "global")
@@ -57,21 +57,7 @@ class Shell:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the files that git tracks, or would, with the toolchain of the real checkout."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    folder = tmp_path / "checkout"
-    for name in listed.stdout.decode().split("\0"):
-        if name and (ROOT / name).is_file() and not name.startswith("tests/"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    for tool in (".venv", ".tools"):
-        if (ROOT / tool).exists():
-            (folder / tool).symlink_to(ROOT / tool)
-    return folder
+    return copy_checkout(tmp_path / "checkout")
 
 
 @pytest.fixture

@@ -280,11 +280,11 @@ def test_a_client_that_goes_away_frees_its_target(balancer: Process, scripted: M
         return True
 
     target = scripted(script)
-    serve(balancer, target)
+    serve(balancer, target, idle_timeout=4000)
     with socket.create_connection((balancer.address, 80 + PORT_OFFSET), timeout=30) as client:
         client.sendall(GET)
         assert asked.wait(30)
-        balancer.configure(draining=(target.as_target(),), **UNCHECKED)
+        balancer.configure(draining=(target.as_target(),), idle_timeout=4000, **UNCHECKED)
         eventually(lambda: balancer.state("scripted") == "draining", "it drains")
         assert balancer.drained.empty()
     assert balancer.drained.get(timeout=30) == ["group", "scripted", 8080]
