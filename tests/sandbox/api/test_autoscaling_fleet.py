@@ -227,6 +227,8 @@ def test_what_is_deregistered_drains_until_its_requests_are_answered(fleet: Flee
     for each in slow:
         each.start()
     eventually(lambda: "holding" in "".join(machines.console_of(first)), "a request at the first instance")
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "60"}
+    fleet.elb.modify_target_group_attributes(TargetGroupArn=fleet.targets, Attributes=[delay])
     fleet.elb.deregister_targets(TargetGroupArn=fleet.targets, Targets=[{"Id": first}])
     described = fleet.elb.describe_target_health(TargetGroupArn=fleet.targets)["TargetHealthDescriptions"]
     states = {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in described}
