@@ -116,6 +116,8 @@ class Fleet(pulumi.ComponentResource):
                 # An instance that boots before it can be reached or can reach its packages is replaced as unhealthy.
                 depends_on=[listener, *rules],
                 ignore_changes=["launchTemplate"],
+                # Its template names the security group; in another VPC neither that nor the new subnets fit the group.
+                replace_with=[instance_group],
                 hooks=_hooks(after_create=args.after_group, after_update=args.after_group),
             ),
         )

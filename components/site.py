@@ -88,7 +88,11 @@ def _roll(config: Config, args: pulumi.ResourceHookArgs) -> None:
     """The launch template has changed. What rolls it is imported only here: most runs change none."""
     from lockstep.deployment.hooks import SiteHooks
 
-    SiteHooks(config).after_template(int((args.new_outputs or {})["latestVersion"]))
+    before, now = args.old_outputs or {}, args.new_outputs or {}
+    if before.get("vpcSecurityGroupIds") != now.get("vpcSecurityGroupIds"):
+        # Another network: the group, which can't leave the old one, is replaced and starts from this template.
+        return
+    SiteHooks(config).after_template(int(now["latestVersion"]))
 
 
 def _wait(config: Config, _: pulumi.ResourceHookArgs) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lockstep.config.naming import APPLICATION_TAG, RELEASE_TAG, SITE_TAG
-from lockstep.errors import InvalidInputError, LockstepError
+from lockstep.errors import InvalidInputError
 
 Client = Callable[[str, str], Any]
 """`client(service, region)`: see `lockstep.aws.client`."""
@@ -218,15 +218,9 @@ class SiteFleet:
                 {"Name": f"tag:{SITE_TAG}", "Values": [self.site]},
             ]
         )
-        # One that is being deleted is on its way out: a replaced group may exist beside its successor.
+        # One that is being deleted is on its way out, and one that is replaced exists beside its successor for a while.
         found = [group for page in pages for group in page["AutoScalingGroups"] if not group.get("Status")]
-        if len(found) > 1:
-            names = ", ".join(sorted(group["AutoScalingGroupName"] for group in found))
-            raise LockstepError(
-                f"{self.site} has {len(found)} Auto Scaling groups in {self.region}: {names}",
-                "finish the update that replaces one of them: `lockstep up`",
-            )
-        return found[0] if found else None
+        return max(found, key=lambda group: group["CreatedTime"], default=None)
 
     def _facts(self, group: Mapping[str, Any]) -> FleetFacts:
         name, ids = group["AutoScalingGroupName"], [each["InstanceId"] for each in group["Instances"]]
