@@ -143,7 +143,7 @@ def test_a_fleet_replaces_a_machine_that_died_and_a_service_that_fails(fleet: Fl
     members = fleet.wait_until_whole(first, second)
     assert {live.get(str(machines.address_of(each)), "/healthz")[0] for each in members} == {200}
     eventually(lambda: len(live.pids()) == 2, "the end of the machines that were replaced")
-    assert not live.is_held(failing)
+    eventually(lambda: not live.is_held(failing), "the address is free again")
 
 
 def test_a_request_under_way_is_answered_though_its_instance_leaves(fleet: Fleet) -> None:
