@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deploy, memory, parallel, preview, provider, publish
+from bench import memory, parallel, preview, provider, publish
 
 BENCHMARKS = {
     "preview": preview.run,
@@ -10,7 +10,6 @@ BENCHMARKS = {
     "parallel": parallel.run,
     "memory": memory.run,
     "publish": publish.run,
-    "deploy": deploy.run,
 }
 
 
