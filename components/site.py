@@ -1,7 +1,5 @@
 """The stack of a site: network, packages, fleet, and the contract that the other stacks rely on."""
 
-from functools import partial
-
 import pulumi
 from pulumi_aws import get_caller_identity_output
 
@@ -10,7 +8,7 @@ from components.fleet import Fleet, FleetArgs
 from components.network import Network, NetworkArgs
 from components.package_bucket import PackageBucket, PackageBucketArgs
 from components.provider import provider_of
-from components.release_guard import hook, stop_what_records_forbid
+from components.release_guard import roll_hook, see_that_it_runs, stop_what_records_forbid, wait_hook
 from lockstep.config import Config
 from lockstep.config.naming import bucket_arn, package_bucket_name
 from lockstep.deployment.marker import deployment_id
@@ -19,7 +17,8 @@ from lockstep.deployment.marker import deployment_id
 async def build_site(config: Config) -> pulumi.Inputs:
     """Declares everything of the site that the running stack is, in its own region, and returns the stack's outputs.
 
-    Raises pulumi.RunError, before anything is declared, if the records forbid the release in config.
+    Raises pulumi.RunError, before anything is declared, if the records forbid the release in config; and at the end, if
+    the fleet doesn't run it.
     """
     site, peer, name = config.site, config.peer_of(config.site), f"{config.application}-{config.stack}"
     provider = provider_of(config)
@@ -60,8 +59,8 @@ async def build_site(config: Config) -> pulumi.Inputs:
             private_subnet_ids=network.private_subnet_ids,
             s3_prefix_list_id=network.s3_prefix_list_id,
             bucket_name=packages.bucket_name,
-            after_template=hook("roll-the-fleet", partial(_roll, config)),
-            after_group=hook("wait-for-the-fleet", partial(_wait, config)),
+            after_template=roll_hook(config),
+            after_group=wait_hook(config),
         ),
         opts,
     )
@@ -81,22 +80,5 @@ async def build_site(config: Config) -> pulumi.Inputs:
         rpo_seconds=config.objectives.rpo_seconds,
     )
     SiteContract(name, contract)
+    await see_that_it_runs(config, fleet.fleet_name, deployment_id())
     return contract.outputs()
-
-
-def _roll(config: Config, args: pulumi.ResourceHookArgs) -> None:
-    """The launch template has changed. What rolls it is imported only here: most runs change none."""
-    from lockstep.deployment.hooks import SiteHooks
-
-    before, now = args.old_outputs or {}, args.new_outputs or {}
-    if before.get("vpcSecurityGroupIds") != now.get("vpcSecurityGroupIds"):
-        # Another network: the group, which can't leave the old one, is replaced and starts from this template.
-        return
-    SiteHooks(config).after_template(int(now["latestVersion"]))
-
-
-def _wait(config: Config, _: pulumi.ResourceHookArgs) -> None:
-    """The group was created or has changed."""
-    from lockstep.deployment.hooks import SiteHooks
-
-    SiteHooks(config).after_group()

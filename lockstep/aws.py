@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
-
-from lockstep.errors import InvalidInputError, RegionUnreachableError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 # No command hangs on a lost region. Two retries, in standard mode with its back-off. CloudTrail shows the user agent.
 CONNECT_SECONDS: Final = 3
@@ -80,20 +78,19 @@ def _session() -> Any:
 def account_id(clients: Callable[[str, str], Any], regions: Sequence[str]) -> str:
     """The account that the credentials belong to, asked of the first of `regions` that answers.
 
-    Raises RegionUnreachableError if none does, and ClientError if AWS refuses the credentials.
+    A failure that may pass is that region's own, and the next one is asked; any other is the same everywhere, as is a
+    login that has run out. Raises RegionUnreachableError if no region answers, and what else is the matter.
     """
-    last: Exception | None = None
+    # It asks this module which call an error is of.
+    from lockstep.regions import as_error, classify
+
+    failures = {}
     for region in regions:
         try:
             return str(clients("sts", region).get_caller_identity()["Account"])
-        except (ConnectionError, HTTPClientError, NoCredentialsError) as error:
-            last = error
-    if isinstance(last, NoCredentialsError):
-        raise InvalidInputError(
-            "there are no AWS credentials in the environment",
-            'for the sandbox, run `eval "$(lockstep sandbox env)"`; for AWS, log in',
-        ) from last
-    raise RegionUnreachableError(
-        f"STS answers in none of {', '.join(regions)}: {last}; nothing was changed",
-        "check the network, then run this again",
-    ) from last
+        except (BotoCoreError, ClientError) as error:
+            failure = classify(region, error)
+            if not failure.may_pass:
+                raise as_error({region: failure}) from error
+            failures[region] = failure
+    raise as_error(failures)

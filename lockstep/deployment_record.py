@@ -111,24 +111,28 @@ class DeploymentRecord(_Part):
         past = self._with_past(release, Fate.SETTLED, now) if everywhere else self.past
         return self._next(sites=runs, settled=release if everywhere else self.settled, past=past, in_progress=None)
 
-    def undo(self, reason: str) -> Self:
-        """With the deployment in progress on its way back, because of `reason`.
+    def undo(self, reason: str, *, blames: bool) -> Self:
+        """With the deployment in progress on its way back, because of `reason`, which `blames` the release or not.
 
-        The release is to blame once an instance of it was to serve. Begun again, it keeps its first reason.
+        Undone once more, because that was broken off, it keeps its first reason.
         """
         now = self.in_progress
         assert now is not None
-        tried = now.stage not in (Stage.PREPARING, Stage.UNDOING)
-        changes = {"stage": Stage.UNDOING, "blame": _shortened(reason) if tried else now.blame}
+        again = now.stage is Stage.UNDOING
+        changes = {"stage": Stage.UNDOING, "blame": _shortened(reason) if blames and not again else now.blame}
         return self._next(in_progress=now.model_copy(update=changes))
 
     def undone(self, now: str) -> Self:
         """With the deployment in progress undone: its sites have what they had, and the release is refused if it was to
-        blame."""
+        blame.
+
+        One that was to change only the machines, an image for one, says nothing against the release that they ran.
+        """
         was = self.in_progress
         assert was is not None
         runs = {**self.sites, **was.sites_from}
-        past = self._with_past(was.release_to, Fate.REFUSED, now, was.blame) if was.blame else self.past
+        refused = was.blame and was.release_to != was.release_from
+        past = self._with_past(was.release_to, Fate.REFUSED, now, was.blame) if refused else self.past
         return self._next(sites=runs, past=past, in_progress=None)
 
     def fate_of(self, release: str) -> Past | None:
@@ -236,8 +240,45 @@ def parse(text: str, where: str) -> DeploymentRecord:
 
 
 def newest(records: Iterable[DeploymentRecord | None]) -> DeploymentRecord | None:
-    """The record with the highest epoch."""
-    return max((each for each in records if each is not None), key=lambda each: each.epoch, default=None)
+    """The record with the highest epoch; of several, one with a deployment in progress, as it forbids more."""
+    return max(heads(records), key=lambda each: each.in_progress is not None, default=None)
+
+
+def heads(records: Iterable[DeploymentRecord | None]) -> tuple[DeploymentRecord, ...]:
+    """The records with the highest epoch: several, where sites couldn't reach each other's regions."""
+    there = [each for each in records if each is not None]
+    latest = max((each.epoch for each in there), default=0)
+    return tuple(each for each in there if each.epoch == latest)
+
+
+def merged(records: Mapping[str, DeploymentRecord | None]) -> DeploymentRecord | None:
+    """The newest of `records`, which are given by site, with what others of the same epoch know better.
+
+    Each site is right about itself; and what several have in progress is undone, or finished, as one.
+    """
+    latest = newest(records.values())
+    if latest is None:
+        return None
+    same = {site: each for site, each in records.items() if each is not None and each.epoch == latest.epoch}
+    own = {site: each.sites[site] for site, each in same.items() if site in each.sites}
+    now = latest.in_progress
+    if now is not None:
+        begun = [each.in_progress for each in same.values() if each.in_progress is not None]
+        sites = {site: release for each in begun for site, release in each.sites_from.items()}
+        versions = {site: version for each in begun for site, version in each.versions_from.items()}
+        now = now.model_copy(update={"sites_from": sites, "versions_from": versions})
+    return latest.model_copy(update={"sites": {**latest.sites, **own}, "in_progress": now})
+
+
+def brought_together(records: Mapping[str, DeploymentRecord | None], now: str) -> DeploymentRecord:
+    """The record that follows all of `records`, which are given by site, while nothing is in progress."""
+    latest = merged(records)
+    assert latest is not None
+    assert latest.in_progress is None
+    release = next(iter(latest.sites.values()), None)
+    if release is not None and release != latest.settled and set(latest.sites.values()) == {release}:
+        return latest.settle(release, now, latest.sites)
+    return latest._next()
 
 
 _PART = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")

@@ -1,7 +1,8 @@
 """Where the deployment record is kept: one SSM parameter in every region.
 
-Rule: whoever changes the record raises its epoch, writes it to every region, and holds the lease (`lockstep.lease`)
-meanwhile, because SSM has no conditional writes.
+Rule: whoever changes the record holds the lease (`lockstep.lease`) from before it is read until it is written, because
+SSM has no conditional writes; raises its epoch; and writes it to every region. A deployment needs all of them. A site
+that is updated alone needs its own, and takes and writes those of the others that answer.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +15,17 @@ from lockstep.errors import IncompleteError
 from lockstep.regions import RegionFailure, in_every_region, raise_for
 
 Client = Callable[[str, str], Any]
+
+
+class RecordMovedError(IncompleteError):
+    """Somebody else has written the record of `region` since it was read: they have the lease, or work without it.
+
+    As with a lost lease, this process must change nothing more, not even to undo.
+    """
+
+    def __init__(self, region: str, message: str) -> None:
+        super().__init__(message, "see who is at work: `lockstep status`; then `lockstep settle`")
+        self.region = region
 
 
 class DeploymentStore:
@@ -51,8 +63,7 @@ class DeploymentStore:
     def write(self, record: DeploymentRecord, regions: Iterable[str] | None = None) -> dict[str, RegionFailure]:
         """Write `record` to `regions` (default: all); returns the regions that failed.
 
-        Raises IncompleteError if a region has a newer one, which it keeps: somebody has taken the lease, or works
-        without it.
+        Raises RecordMovedError if a region has a newer one, which it keeps.
         """
         value = record.as_text()
         if len(value.encode()) > VALUE_MAX:
@@ -61,10 +72,10 @@ class DeploymentStore:
         def put(region: str) -> None:
             there = self.read(region)
             if there is not None and (there.epoch > record.epoch or (there.epoch == record.epoch and there != record)):
-                raise IncompleteError(
+                raise RecordMovedError(
+                    region,
                     f"{self._name} in {region} is at epoch {there.epoch}, not before {record.epoch}: somebody else "
                     "has written it meanwhile; what was begun is left as it is",
-                    "see who is at work: `lockstep status`; then `lockstep settle`",
                 )
             self._client("ssm", region).put_parameter(Name=self._name, Value=value, Type="String", Overwrite=True)
 

@@ -5,7 +5,7 @@ while Pulumi's state is out of reach. An instance's release is its tag `lockstep
 puts there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,10 @@ ENDED: Final = frozenset(
     {"Successful", "Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful"},
 )
 GOING_BACK: Final = "RollbackInProgress"
+
+# EC2 API Reference, "Error codes", FilterLimitExceeded, which says: "The maximum number of filter values specified on a
+# single call is 200". A fleet has up to 500 instances, and twice as many while it is refreshed.
+FILTER_VALUES_MAX: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,11 @@ class Instance:
         return self.lifecycle == "InService"
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether it stays in the group only until its balancer has let go of it: minutes."""
+        return self.lifecycle.startswith("Terminat")
+
+    @property
     def serves(self) -> bool:
         """Whether it is in service and its balancer sends requests to it."""
         return self.in_service and self.health == "Healthy" and self.target_state == "healthy"
@@ -63,6 +72,15 @@ class Refresh:
     def active(self) -> bool:
         """Whether it still moves."""
         return self.status not in ENDED
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was stopped, or has stopped by itself, and only tidies up."""
+        return self.status in (GOING_BACK, "Cancelling")
+
+    def goes_to(self, version: int) -> bool:
+        """Whether it moves the group to that version of the launch template."""
+        return self.active and not self.is_ending and self.version == str(version)
 
     @property
     def has_failed(self) -> bool:
@@ -85,6 +103,11 @@ class FleetFacts:
     def serving(self) -> tuple[Instance, ...]:
         """The instances that requests go to."""
         return tuple(instance for instance in self.instances if instance.serves)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it stays, so that what serves next is what its template starts next."""
+        return self.desired == 0 or all(instance.is_leaving for instance in self.instances)
 
     @property
     def releases(self) -> frozenset[str | None]:
@@ -189,14 +212,14 @@ class SiteFleet:
         """Have the active refresh stop where it is."""
         self._autoscaling.cancel_instance_refresh(AutoScalingGroupName=facts.group)
 
-    def failed_launches(self, facts: FleetFacts, since: Any) -> list[str]:
-        """What Auto Scaling says of launches that failed after the time `since`, newest first."""
+    def failed_launches(self, facts: FleetFacts) -> dict[str, str]:
+        """What Auto Scaling says of the launches that failed lately, by the id of the activity, newest first."""
         activities = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=facts.group, MaxRecords=20)
-        return [
-            str(each.get("StatusMessage", each["Description"]))
+        return {
+            each["ActivityId"]: str(each.get("StatusMessage", each["Description"]))
             for each in activities["Activities"]
-            if each["StatusCode"] == "Failed" and each["StartTime"] >= since
-        ]
+            if each["StatusCode"] == "Failed"
+        }
 
     def console_tail(self, instance_id: str) -> str:
         """The last lines of an instance's console; empty if EC2 has none, or no longer has the instance."""
@@ -245,14 +268,15 @@ class SiteFleet:
             refresh=self._refresh(name),
         )
 
-    def _releases(self, ids: list[str]) -> dict[str, str]:
-        if not ids:
-            return {}
-        # A filter, unlike InstanceIds, isn't refused for an instance that has just gone.
-        pages = self._ec2.get_paginator("describe_instances").paginate(Filters=[{"Name": "instance-id", "Values": ids}])
+    def _releases(self, ids: Sequence[str]) -> dict[str, str]:
+        """The release of each instance that EC2 knows and that has the tag."""
+        describe = self._ec2.get_paginator("describe_instances")
+        parts = [ids[start : start + FILTER_VALUES_MAX] for start in range(0, len(ids), FILTER_VALUES_MAX)]
+        # A filter, unlike InstanceIds, isn't refused for an instance that has just gone, or that EC2 doesn't show yet.
         return {
             instance["InstanceId"]: tag["Value"]
-            for page in pages
+            for part in parts
+            for page in describe.paginate(Filters=[{"Name": "instance-id", "Values": part}])
             for reservation in page["Reservations"]
             for instance in reservation["Instances"]
             for tag in instance.get("Tags", ())
@@ -268,7 +292,11 @@ class SiteFleet:
         return found
 
     def _refresh(self, group: str) -> Refresh | None:
-        """The newest one. AWS lists them newest first (API Reference, DescribeInstanceRefreshes)."""
+        """The newest one, which is the active one if any is: a group has no two at once.
+
+        EC2 Auto Scaling API Reference, DescribeInstanceRefreshes, "InstanceRefreshes": sorted by creation timestamp in
+        descending order. Their StartTime wouldn't do, as one that is Pending hasn't started.
+        """
         answer = self._autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
         for each in answer["InstanceRefreshes"]:
             wanted = each.get("DesiredConfiguration", {}).get("LaunchTemplate", {})

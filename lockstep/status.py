@@ -1,20 +1,27 @@
-"""What every site wants and runs, and what that means. Reads only; a region that is silent is part of the answer."""
+"""What every site wants and runs, and what that means. Reads only; what a region doesn't say is part of the answer.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Rule: each thing is asked for by itself, so that one service that fails hides nothing but its own part; and what isn't
+known is a problem, never "fine".
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from lockstep.deployment.context import Context
-from lockstep.deployment_record import DeploymentRecord, newest
-from lockstep.errors import ExitCode
+from lockstep.deployment_record import DeploymentRecord, InProgress, newest
+from lockstep.errors import ExitCode, LockstepError, RegionUnreachableError
 from lockstep.fleet import FleetFacts
 from lockstep.lease import Found, peek
-from lockstep.regions import RegionFailure, in_every_region
+from lockstep.regions import FailureKind, RegionFailure, in_every_region
 from lockstep.site_probe import ProbeResult
 
 REQUESTS = 4
 REQUEST_SECONDS = 3.0
+
+Result = TypeVar("Result")
 
 
 class Verdict(StrEnum):
@@ -38,19 +45,50 @@ class Verdict(StrEnum):
         }[self]
 
 
+class Part(StrEnum):
+    """What a region is asked for."""
+
+    FLEET = "fleet"
+    RECORD = "record"
+    LEASE = "lease"
+
+    @property
+    def unknown(self) -> str:
+        """What isn't known without it."""
+        return {
+            Part.FLEET: "what it runs isn't known",
+            Part.RECORD: "its record isn't known",
+            Part.LEASE: "whether a deployment is at work isn't known",
+        }[self]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SiteStatus:
-    """One site. `facts` is None where it isn't up, or its region doesn't answer."""
+    """One site. `failures` has why a part isn't known; a part that is None without one isn't there.
+
+    `url` is the site's own name, `answers` what was answered there.
+    """
 
     name: str
     region: str
+    url: str
     weight: int
     wanted: str | None
     facts: FleetFacts | None
     record: DeploymentRecord | None
     answers: ProbeResult
     lease: Found | None = None
-    failure: RegionFailure | None = None
+    failures: Mapping[Part, RegionFailure] = field(default_factory=dict)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its region has told anything."""
+        return not {Part.FLEET, Part.RECORD} <= self.failures.keys()
+
+    @property
+    def absent(self) -> bool:
+        """Whether its stack isn't up."""
+        return self.facts is None and Part.FLEET not in self.failures
 
     @property
     def running(self) -> str | None:
@@ -63,7 +101,8 @@ class SiteStatus:
         facts = self.facts
         return {
             "region": self.region,
-            "reachable": self.failure is None,
+            "reachable": self.reachable,
+            "unknown": [part.value for part in Part if part in self.failures],
             "release_wanted": self.wanted,
             "release_settled": settled,
             "release_running": self.running,
@@ -107,72 +146,188 @@ class Status:
 
 def look(context: Context) -> Status:
     """Ask every region and every site. Never raises for a region: what it doesn't say is a problem of the answer."""
-    by_region = {site.region: site for site in context.sites}
-
-    def ask(region: str) -> tuple[FleetFacts | None, DeploymentRecord | None, Found | None]:
-        site = by_region[region]
-        facts = context.fleets[site.name].facts_if_up()
-        lease = peek(context.client, context.buckets[region], region) if facts else None
-        return facts, context.store.read(region), lease
-
-    answers, failures = in_every_region(by_region, ask)
+    by_region = {site.region: site.name for site in context.sites}
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        asking = pool.submit(_ask, by_region, lambda region: context.fleets[by_region[region]].facts_if_up())
+        reading = pool.submit(_ask, by_region, context.store.read)
+        identifying = pool.submit(_why_no_account, context)
+    fleets, no_fleet = asking.result()
+    records, no_record = reading.result()
+    no_account = identifying.result()
+    # A region that has told nothing isn't waited for once more, and a site that isn't up has no bucket.
+    silent = {region: failure for region, failure in no_fleet.items() if region in no_record}
+    absent = {region for region, facts in fleets.items() if facts is None}
+    to_ask = [region for region in by_region if region not in silent and region not in absent]
+    leases: Mapping[str, Found | None] = {}
+    if no_account is None:
+        leases, no_lease = _ask(to_ask, lambda region: peek(context.client, context.buckets[region], region))
+    else:
+        no_lease = dict.fromkeys(to_ask, no_account)
+    failures = {Part.FLEET: no_fleet, Part.RECORD: no_record, Part.LEASE: {**silent, **no_lease}}
     sites = {}
     for site in context.sites:
-        facts, record, lease = answers.get(site.region, (None, None, None))
-        asked = facts is None or facts.desired > 0
+        facts, probe = fleets.get(site.region), context.probes[site.name]
         sites[site.name] = SiteStatus(
             name=site.name,
             region=site.region,
+            url=probe.url,
             weight=site.weight,
             wanted=site.release,
             facts=facts,
-            record=record,
-            lease=lease,
-            failure=failures.get(site.region),
-            answers=context.probes[site.name].check(REQUESTS, REQUEST_SECONDS) if asked else ProbeResult(),
+            record=records.get(site.region),
+            lease=leases.get(site.region),
+            failures={part: failed[site.region] for part, failed in failures.items() if site.region in failed},
+            answers=ProbeResult() if facts and facts.desired == 0 else probe.check(REQUESTS, REQUEST_SECONDS),
         )
     return judge(sites)
+
+
+def _ask(regions: Iterable[str], work: Callable[[str], Result]) -> tuple[dict[str, Result], dict[str, RegionFailure]]:
+    """As `in_every_region`; what a region has and nobody can read is a failure of it too."""
+
+    def ask(region: str) -> Result | RegionFailure:
+        try:
+            return work(region)
+        except LockstepError as error:
+            return _as_failure(region, error)
+
+    answers, failures = in_every_region(regions, ask)
+    for region, answer in answers.items():
+        if isinstance(answer, RegionFailure):
+            failures[region] = answer
+    return {region: each for region, each in answers.items() if not isinstance(each, RegionFailure)}, failures
+
+
+def _why_no_account(context: Context) -> RegionFailure | None:
+    """Why nobody tells the account, and with it the buckets' names; None if it is known."""
+    try:
+        _ = context.account
+    except LockstepError as error:
+        return _as_failure("", error)
+    return None
+
+
+def _as_failure(region: str, error: LockstepError) -> RegionFailure:
+    unreachable = isinstance(error, RegionUnreachableError)
+    return RegionFailure(
+        region=region,
+        kind=FailureKind.UNREACHABLE if unreachable else FailureKind.REFUSED,
+        code=type(error).__name__,
+        text=error.message,
+        remedy=error.remedy,
+    )
 
 
 def judge(sites: Mapping[str, SiteStatus]) -> Status:
     """What is wrong, and the verdict: pure."""
     record = newest(site.record for site in sites.values())
     problems, verdict = [], Verdict.OK
-    now = record.in_progress if record else None
-    if now is not None:
-        at_work = any(site.lease is not None and not site.lease.is_free for site in sites.values())
-        verdict = Verdict.IN_PROGRESS if at_work else Verdict.INCOMPLETE
-        if not at_work:
-            problems.append(
-                f"the deployment of {now.release_to} was broken off while {now.stage.value}: run `lockstep settle`"
-            )
+    if record is not None and record.in_progress is not None:
+        verdict, problem = _how_it_goes(record.in_progress, sites.values())
+        problems += [problem] if problem else []
     for site in sites.values():
         found = _problems_of(site, record, at_work=verdict is Verdict.IN_PROGRESS)
         problems += [f"{site.name}: {problem}" for problem in found]
-        if found and verdict in (Verdict.OK, Verdict.IN_PROGRESS):
-            verdict = Verdict.DEGRADED
-    if sites and all(site.failure is not None for site in sites.values()):
+    if problems and verdict in (Verdict.OK, Verdict.IN_PROGRESS):
+        verdict = Verdict.DEGRADED
+    if sites and not any(site.reachable for site in sites.values()):
         verdict = Verdict.UNREACHABLE
     return Status(sites=sites, record=record, problems=tuple(problems), verdict=verdict)
 
 
+def _how_it_goes(now: InProgress, sites: Iterable[SiteStatus]) -> tuple[Verdict, str]:
+    """Whether somebody works on the deployment that the record has in progress, and what is wrong if that isn't sure.
+
+    Whoever is at work holds the lease of every region, so that one region is enough to tell.
+    """
+    leases = [site for site in sites if not site.absent]
+    if any(site.lease is not None and not site.lease.is_free for site in leases):
+        return Verdict.IN_PROGRESS, ""
+    if leases and all(Part.LEASE in site.failures for site in leases):
+        return Verdict.IN_PROGRESS, (
+            f"the deployment of {now.release_to} by {now.holder} isn't finished ({now.stage.value}), and whether it is "
+            "still at work isn't known: `lockstep settle` finishes or undoes it, and refuses while it is"
+        )
+    return Verdict.INCOMPLETE, (
+        f"the deployment of {now.release_to} was broken off while {now.stage.value}: run `lockstep settle`"
+    )
+
+
 def _problems_of(site: SiteStatus, record: DeploymentRecord | None, *, at_work: bool) -> list[str]:
-    if site.failure is not None:
-        return [site.failure.text]
-    if site.facts is None:
-        return ["it isn't up: run `lockstep up`"]
-    facts, problems = site.facts, []
-    if len(facts.serving) < facts.desired and not at_work:
-        problems.append(f"{len(facts.serving)} of {facts.desired} instances serve")
-    settled = record.sites.get(site.name, record.settled) if record else None
-    if settled is not None and not at_work and facts.releases - {settled}:
-        others = ", ".join(sorted(str(release) for release in facts.releases - {settled}))
-        problems.append(f"it runs {others}, and {settled} is on record")
+    problems = _unknown(site)
+    if site.absent:
+        return [*problems, "it isn't up: run `lockstep up`"]
+    settled = (record.sites.get(site.name) or record.settled) if record else None
+    others: frozenset[str | None] = frozenset()
+    if site.facts is not None:
+        others = site.facts.releases - {settled}
+        problems += _problems_of_fleet(site, site.facts, settled, at_work=at_work)
     if record is not None and record.settled is not None and not at_work and site.wanted != record.settled:
-        problems.append(f"config wants {site.wanted or 'no release'}, and {record.settled} is settled")
-    if site.record != record:
+        problems.append(
+            f"config wants {site.wanted or 'no release'}, and {record.settled} is settled: "
+            + (f"`lockstep deploy {site.wanted}`, or write" if site.wanted else "write")
+            + f" {record.settled} into Pulumi.yaml"
+        )
+    if site.record != record and Part.RECORD not in site.failures:
         epochs = f"epoch {site.record.epoch if site.record else 0} of {record.epoch if record else 0}"
         problems.append(f"the record in {site.region} is behind ({epochs}): run `lockstep settle`")
-    if facts.serving and not site.answers.by_release:
-        problems.append(f"its instances are healthy, and its own name doesn't answer: {site.answers.summary()}")
+    return problems + _problems_of_answers(site, settled, others, at_work=at_work)
+
+
+def _unknown(site: SiteStatus) -> list[str]:
+    """What isn't known, and why; a region that is down is said once."""
+    failures = site.failures
+    if not site.reachable and len({failure.kind for failure in failures.values()}) == 1:
+        return [f"nothing is known of it: {_why(failures[Part.FLEET])}"]
+    return [f"{part.unknown}: {_why(failures[part])}" for part in Part if part in failures]
+
+
+def _why(failure: RegionFailure) -> str:
+    return f"{failure.text}; {failure.remedy}" if failure.remedy else failure.text
+
+
+def _problems_of_fleet(site: SiteStatus, facts: FleetFacts, settled: str | None, *, at_work: bool) -> list[str]:
+    problems = []
+    if settled is not None and facts.desired == 0:
+        problems.append(
+            f"its group {facts.group} wants 0 instances, and {settled} is on record: it serves nobody, and can't stand "
+            f"in for another site. `pulumi up --refresh -s {site.name}` gives it its instances back"
+        )
+    if len(facts.serving) < facts.desired and not at_work:
+        problems.append(
+            f"{len(facts.serving)} of {facts.desired} instances serve: `aws autoscaling describe-scaling-activities "
+            f"--region {site.region} --auto-scaling-group-name {facts.group}` says what Auto Scaling does about it"
+        )
+    if settled is not None and not at_work and (others := facts.releases - {settled}):
+        problems.append(
+            f"it runs {', '.join(sorted(release or 'an unknown release' for release in others))}, and {settled} is on "
+            f"record: `lockstep deploy {settled}` brings every site back to it"
+        )
+    return problems
+
+
+def _problems_of_answers(
+    site: SiteStatus, settled: str | None, known: frozenset[str | None], *, at_work: bool
+) -> list[str]:
+    """What is wrong with the answers at its own name; `known` releases have been told as what its instances run."""
+    answers, problems = site.answers, []
+    failed, answered = sum(answers.failures.values()), sum(answers.by_release.values())
+    if failed and not answered:
+        if site.facts is None and settled is not None:
+            problems.append(f"its own name doesn't answer: {answers.summary()}; `curl -i {site.url}`")
+        elif site.facts is not None and site.facts.serving:
+            problems.append(
+                f"its instances are healthy, and its own name doesn't answer: {answers.summary()}; `curl -i {site.url}`"
+            )
+    elif failed and not at_work:
+        problems.append(
+            f"{failed} of {failed + answered} requests to its own name fail ({answers.summary()}), and so do its "
+            f"users': `curl -i {site.url}`"
+        )
+    strange = set(answers.by_release) - {settled} - known
+    if strange and settled is not None and not at_work:
+        problems.append(
+            f"its own name answers with {', '.join(sorted(strange))}, and {settled} is on record: something else than "
+            f"its fleet gets its requests. `pulumi preview --refresh -s {site.name}` shows what was changed by hand"
+        )
     return problems

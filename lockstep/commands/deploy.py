@@ -39,11 +39,15 @@ def deploy(
     check_release_name(release)
     plan = plan_deployment(release, configured, findings.facts, findings.record)
     regions = {site.name: site.region for site in context.sites}
-    if plan.done:
+
+    def show_unchanged() -> None:
         console.progress(f"every site runs {release} already; nothing to do")
         if as_json:
             done = Outcome(release=release, before=dict.fromkeys(findings.facts, release), sites=findings.facts)
             console.data_json({**done.as_json(regions), "result": "unchanged"})
+
+    if plan.done:
+        show_unchanged()
         return
     preflight.check(context, release)
     preflight.check_sites_answer(context, findings)
@@ -55,10 +59,16 @@ def deploy(
         interrupted.settle_all(context.operations, list(context.needs))
         findings = preflight.look(context)
         if findings.record is not None and findings.record.in_progress is not None:
-            settle(context, say)
+            settle(context, say, stopping.guard(lease))
             findings = preflight.look(context)
+        # Whoever has been asked may have answered an hour later, and somebody else has deployed meanwhile.
+        refuse_stale(version, configured, findings.record)
         plan = plan_deployment(release, release_setting.read(root), findings.facts, findings.record)
-        outcome = Deployment(context, plan, lease, say, lambda: stopping.asked, settings.bake_seconds).run()
+        if plan.done:
+            show_unchanged()
+            return
+        preflight.check(context, release)
+        outcome = Deployment(context, plan, lease, say, stopping, settings.bake_seconds).run()
     if as_json:
         console.data_json(outcome.as_json(regions))
     else:

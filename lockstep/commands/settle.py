@@ -33,8 +33,8 @@ def settle(
         )
         console.confirm("Settle it?", yes=yes)
     lease = Lease(context.client, context.buckets, Holder.this_process("lockstep settle"))
-    with Stopping(context.operations.runner), lease.hold():
-        settled = settle_all(context, say)
+    with Stopping(context.operations.runner) as stopping, lease.hold():
+        settled = settle_all(context, say, stopping.guard(lease))
     if as_json:
         console.data_json(settled.as_json())
         return

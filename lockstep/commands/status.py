@@ -12,7 +12,7 @@ def status(
     from lockstep import config, console, project
     from lockstep.automation import StackOperations
     from lockstep.deployment.context import Context
-    from lockstep.status import look
+    from lockstep.status import Part, look
 
     root = project.find_root()
     settings = config.load(root, project.GLOBAL_STACK)
@@ -28,8 +28,8 @@ def status(
                     site.region,
                     site.wanted or "-",
                     found.settled or "-",
-                    site.running or "-",
-                    f"{len(site.facts.serving)} of {site.facts.desired}" if site.facts else "?",
+                    site.running or ("?" if Part.FLEET in site.failures else "-"),
+                    f"{len(site.facts.serving)} of {site.facts.desired}" if site.facts else "-" if site.absent else "?",
                     f"{site.weight}",
                     site.answers.summary() if site.answers != type(site.answers)() else "-",
                 ]

@@ -101,15 +101,14 @@ WEIGHT_FORM: Final = f"a whole number from {limits.WEIGHT_MIN} to {limits.WEIGHT
 _DOMAIN_FORM: Final = "a DNS name in lower case, without a dot at its end"
 
 
-def _section(
-    name: str, scope: Scope, model: type[BaseModel], default: Any = REQUIRED, *, expected: str, example: str
-) -> Key:
+def _section(name: str, scope: Scope, model: type[BaseModel], default: Any = REQUIRED, *, example: str) -> Key:
+    *others, last = (field.alias or each for each, field in model.model_fields.items())
     return Key(
         name=name,
         scope=scope,
         adapter=TypeAdapter(model),
         kind="object",
-        expected=expected,
+        expected=f"an object with {', '.join(others)} and {last}",
         example=example,
         default=default,
         model=model,
@@ -190,14 +189,12 @@ KEYS: Final = (
         Scope.GLOBAL,
         HealthCheck,
         {},
-        expected="an object with path, interval and threshold",
         example="{path: /healthz, interval: 10, threshold: 3}",
     ),
     _section(
         "objectives",
         Scope.GLOBAL,
         Objectives,
-        expected="an object with rtoSeconds and rpoSeconds",
         example="{rtoSeconds: 120, rpoSeconds: 60}",
     ),
     _section(
@@ -205,14 +202,12 @@ KEYS: Final = (
         Scope.ANY,
         Database,
         {},
-        expected="an object with mode, size, engineVersion, crossRegionWrites and fencing",
         example="{mode: none}",
     ),
     _section(
         "fleet",
         Scope.ANY,
         Fleet,
-        expected="an object with image, instanceTypes, instances and zones",
         example="{image: ..., instanceTypes: [t4g.small], instances: 2, zones: 2}",
     ),
     Key(

@@ -26,13 +26,13 @@ from lockstep.deployment.steps import (
     update_stacks,
     verify,
 )
+from lockstep.deployment.stopping import Stopping
 from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
-from lockstep.errors import LockstepError
+from lockstep.deployment_store import RecordMovedError
+from lockstep.errors import InterruptedUpdateError, LockstepError
 from lockstep.fleet import FleetFacts
 from lockstep.lease import Lease, LeaseLostError
 from lockstep.regions import raise_for
-
-Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,26 +66,29 @@ class Outcome:
 class Deployment:
     """One deployment, from its record to its end. The lease is held by the caller for all of it."""
 
-    def __init__(self, context: Context, plan: Plan, lease: Lease, say: Say, stop: Stop, bake: int) -> None:
+    def __init__(self, context: Context, plan: Plan, lease: Lease, say: Say, stopping: Stopping, bake: int) -> None:
         self._context = context
         self._plan = plan
         self._lease = lease
         self._say = say
-        self._stop = stop
+        self._stopping = stopping
         self._bake = bake
         self._record = DeploymentRecord()
 
     def run(self) -> Outcome:
         """Deploy; undo if it fails. Raises IncompleteError or RegionUnreachableError if undoing fails too."""
+        if self._stopping.asked:
+            raise InterruptedUpdateError("interrupted; nothing was changed")
         self._begin()
         assert self._record.in_progress is not None
         with marked(self._record.in_progress.id):
             try:
-                facts = self._forward()
-            except LeaseLostError:
-                # Whoever has the lease now finds the record and settles; two would undo and deploy against each other.
+                with self._stopping.going_forward():
+                    facts = self._forward()
+            except (LeaseLostError, RecordMovedError):
+                # Whoever goes on now finds the record and settles; two would undo and deploy against each other.
                 raise
-            except (RollFailedError, StoppedError, LockstepError) as error:
+            except (RollFailedError, StoppedError, LockstepError, OSError) as error:
                 return self._back(error)
             # Nothing is left to undo: if this fails, `settle` writes it.
             self._record = self._record.settle(self._plan.release, now_text())
@@ -132,7 +135,6 @@ class Deployment:
         release_setting.write(self._context.root, self._plan.release)
         plan = preview_stacks(self._context)
         self._pass_on(rollout.preview_error(self._context.operations, plan), plan)
-        self._check()
         outcome = update_stacks(self._context, "prepare")
         self._pass_on(rollout.update_error(self._context.operations, outcome), outcome)
 
@@ -143,7 +145,8 @@ class Deployment:
             fleet = self._context.fleets[site]
             number, release = fleet.newest_version(fleet.facts().template_id)
             if release != self._plan.release:
-                raise RollFailedError(site, f"its newest launch template starts {release}, not {self._plan.release}")
+                found = f"its newest launch template starts {release}, not {self._plan.release}"
+                raise RollFailedError(site, found, blames=False)
             return number
 
         return self._everywhere({site: partial(newest, site) for site in self._plan.before})
@@ -152,15 +155,15 @@ class Deployment:
         """One instance of one site first; then all sites at once, the first one going on by itself."""
         canary = self._plan.canary
         rolls = {
-            site: roll_of(self._context, site, self._plan.release, version, self._say, self._stopping)
+            site: roll_of(self._context, site, self._plan.release, version, self._say, self._is_over)
             for site, version in versions.items()
         }
         if canary is not None:
             self._enter(Stage.CANARY)
-            facts = self._context.fleets[canary].facts()
             check = CanaryCheck(self._context, canary, self._plan.release)
 
             def first() -> None:
+                facts = self._context.fleets[canary].facts()
                 rolls[canary].start(facts, bake=self._bake)
                 rolls[canary].wait_for_canary(facts.desired, check)
                 check.finish()
@@ -206,14 +209,14 @@ class Deployment:
 
     _failing = False
 
-    def _stopping(self) -> bool:
+    def _is_over(self) -> bool:
         # A roll takes minutes; whoever has the lease by then must not find this one still at work.
         self._lease.check()
-        return self._failing or self._stop()
+        return self._failing or self._stopping.asked
 
     def _check(self) -> None:
         """Go on only while nobody has asked to stop and nobody has taken the lease."""
-        if self._stop():
+        if self._stopping.asked:
             raise StoppedError
         self._lease.check()
 
@@ -228,19 +231,20 @@ class Deployment:
             raise_for(failures, left, settle=settle)
 
     def _pass_on(self, error: LockstepError | None, outcome: rollout.Outcome) -> None:
+        self._check()
         if error is not None:
             rollout.show_aside(outcome)
             raise error
 
-    def _back(self, error: RollFailedError | StoppedError | LockstepError) -> Outcome:
+    def _back(self, error: RollFailedError | StoppedError | LockstepError | OSError) -> Outcome:
         reason = "it was interrupted" if isinstance(error, StoppedError) else _text(error)
         console.progress(f"{self._plan.release} can't be deployed: {reason}; every site returns to what it had")
-        self._context.operations.runner.go_on()
-        facts = undo.undo(self._context, self._record, reason, self._say)
+        check, blames = self._stopping.guard(self._lease), isinstance(error, RollFailedError) and error.blames
+        facts = undo.undo(self._context, self._record, reason, self._say, check, blames=blames)
         return Outcome(
             release=self._plan.release, before=self._before, sites=facts, failure=undo.as_error(error, self._plan)
         )
 
 
-def _text(error: RollFailedError | LockstepError | StoppedError) -> str:
+def _text(error: RollFailedError | LockstepError | StoppedError | OSError) -> str:
     return error.message if isinstance(error, LockstepError) else str(error)

@@ -6,18 +6,22 @@ let run for an hour is given up as soon as an instance of the new version has fa
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from itertools import count
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.fleet import GOING_BACK, FleetFacts, Instance, SiteFleet, describe
+from lockstep.fleet import FleetFacts, Instance, Refresh, SiteFleet, describe
 from lockstep.regions import RegionFailure, classify
 
+Result = TypeVar("Result")
 Say = Callable[[str, str], None]
 """`say(site, text)` tells the person who waits what has changed."""
+Check = Callable[[], None]
+"""Raises what ends the work if this process must change nothing more: its lease is lost, or it was told to end."""
 
 POLL_SECONDS: Final = 1.0
 # A refresh in which nothing at all moves for this long has hung: starting an instance takes minutes. Seconds.
@@ -31,19 +35,23 @@ WARM_UP: Final = 30
 
 
 class RollFailedError(Exception):
-    """A site doesn't run the version; `reason` says why, in one sentence."""
+    """A site doesn't run the version; `reason` says why, in one sentence.
 
-    def __init__(self, site: str, reason: str) -> None:
+    `blames` tells whether the release is at fault: what AWS refuses, or a region can't do, says nothing of it.
+    """
+
+    def __init__(self, site: str, reason: str, *, blames: bool = True) -> None:
         super().__init__(f"{site}: {reason}")
         self.site = site
         self.reason = reason
+        self.blames = blames
 
 
 class RegionLostError(RollFailedError):
     """The region of a site stopped answering while it was watched."""
 
     def __init__(self, site: str, failure: RegionFailure) -> None:
-        super().__init__(site, failure.text)
+        super().__init__(site, failure.text, blames=False)
         self.failure = failure
 
 
@@ -91,22 +99,22 @@ class Watch:
     known: frozenset[str] = frozenset()
     seen: dict[str, Instance] = field(default_factory=dict)
 
-    def note(self, facts: FleetFacts, failed_launches: list[str]) -> None:
+    def note(self, facts: FleetFacts, failed_launches: Sequence[str]) -> None:
         """Take in one poll."""
         present = {each.id: each for each in facts.instances}
         for instance_id, last in self.seen.items():
             now = present.get(instance_id)
-            if now is None or now.lifecycle.startswith("Terminat"):
+            if now is None or now.is_leaving:
                 raise RollFailedError(
                     self.site,
                     f"instance {instance_id} of {self.release} was replaced as unhealthy; it was last {_last(last)}",
                 )
         for instance in facts.instances:
             is_new = instance.version == self.version and instance.id not in self.known
-            if is_new and not instance.lifecycle.startswith("Terminat"):
+            if is_new and not instance.is_leaving:
                 self.seen[instance.id] = instance
         if len(failed_launches) >= LAUNCHES_FAILED_MAX:
-            raise RollFailedError(self.site, f"instances can't be launched: {failed_launches[0]}")
+            raise RollFailedError(self.site, f"instances can't be launched: {failed_launches[0]}", blames=False)
 
     def served(self, facts: FleetFacts) -> int:
         """How many instances of the version serve."""
@@ -126,10 +134,15 @@ def _last(instance: Instance) -> str:
 Until = Callable[[FleetFacts], bool]
 
 
+def _unchecked() -> None:
+    """Nothing can forbid it."""
+
+
 class SiteRoll:
     """One roll of one site, or the wait for instances that a group starts by itself.
 
-    `stop()` is asked at each poll; when it is true StoppedError is raised.
+    `stop()` is asked before anything is changed and at each poll; when it is true StoppedError is raised. What it
+    raises itself ends the work too.
     """
 
     def __init__(
@@ -149,8 +162,9 @@ class SiteRoll:
         self._stop = stop
         self._sleep = sleep
         self._clock = clock
-        self._since = datetime.now(UTC)
         self._refresh_id: str | None = None
+        # Launches that had failed before are somebody else's. By their ids: this machine's clock isn't AWS's.
+        self._failed_before: frozenset[str] | None = None
 
     @property
     def site(self) -> str:
@@ -160,8 +174,24 @@ class SiteRoll:
     def start(self, facts: FleetFacts, *, bake: int | None = None, forward: bool = True) -> None:
         """Start the refresh; `bake` and `forward` as in `preferences`."""
         self._watch.known = frozenset(instance.id for instance in facts.instances)
+        self._failed_before = frozenset(self._asked(partial(self._fleet.failed_launches, facts)))
         how = preferences(facts.desired, bake=bake, forward=forward)
-        self._refresh_id = self._fleet.start_refresh(facts, self._watch.version, how)
+        self._go_on()
+        try:
+            self._refresh_id = self._fleet.start_refresh(facts, self._watch.version, how)
+        except ClientError as error:
+            # Sent again by botocore, as the first answer was lost, the request meets what it has begun.
+            now = self._asked(self._fleet.facts).refresh
+            if error.response["Error"]["Code"] != "InstanceRefreshInProgress" or now is None:
+                raise
+            if not now.goes_to(self._watch.version):
+                raise
+            self._refresh_id = now.id
+
+    def adopt(self, refresh: Refresh, facts: FleetFacts) -> None:
+        """Go on with a refresh to the version that somebody has started who could not finish it."""
+        self._watch.known = frozenset(instance.id for instance in facts.instances)
+        self._refresh_id = refresh.id
 
     def wait_for_canary(self, instances: int, each_poll: Callable[[bool], None]) -> None:
         """Wait until the refresh has gone past its first instance, or has succeeded.
@@ -194,51 +224,46 @@ class SiteRoll:
         return facts.refresh is not None and facts.refresh.id == self._refresh_id and not facts.refresh.active
 
     def _wait(self, done: Until) -> None:
-        said, moved, unanswered = "", self._clock(), 0
-        last: FleetFacts | None = None
+        said, stillness = "", _Stillness(self._clock)
         while True:
-            if self._stop():
-                raise StoppedError
-            try:
-                facts = self._fleet.facts()
-                failed = self._fleet.failed_launches(facts, self._since)
-                unanswered = 0
-            except (BotoCoreError, ClientError) as error:
-                unanswered += 1
-                self._give_up_on(error, unanswered)
-                self._sleep(POLL_SECONDS)
-                continue
-            self._judge(facts, failed)
+            self._go_on()
+            facts = self._asked(self._fleet.facts)
+            failed = self._asked(partial(self._fleet.failed_launches, facts))
+            if self._failed_before is None:
+                self._failed_before = frozenset(failed)
+            self._judge(facts, [text for activity, text in failed.items() if activity not in self._failed_before])
             if (line := self._watch.progress(facts)) != said:
                 said = line
                 self._say(self.site, line)
             if done(facts):
                 return
-            if facts != last:
-                last, moved = facts, self._clock()
-            elif self._clock() - moved > STILL_SECONDS:
+            if stillness.lasts(facts):
                 raise RollFailedError(
                     self.site,
                     f"nothing has changed for {STILL_SECONDS / 60:g} minutes: {facts.shortfall(self._watch.release)}",
                 )
             self._sleep(POLL_SECONDS)
 
-    def _give_up_on(self, error: BotoCoreError | ClientError, unanswered: int) -> None:
-        """Raise unless the error may pass."""
-        failure = classify(self._fleet.region, error)
-        if not failure.may_pass:
-            raise RollFailedError(self.site, failure.text) from error
-        if unanswered >= UNANSWERED_MAX:
-            raise RegionLostError(self.site, failure) from error
+    def _asked(self, ask: Callable[[], Result]) -> Result:
+        return _patiently(self._fleet, ask, self._go_on, self._sleep)
 
-    def _judge(self, facts: FleetFacts, failed_launches: list[str]) -> None:
+    def _go_on(self) -> None:
+        if self._stop():
+            raise StoppedError
+
+    def _judge(self, facts: FleetFacts, failed_launches: Sequence[str]) -> None:
         refresh = facts.refresh
         if self._refresh_id is not None and refresh is not None:
             if refresh.id != self._refresh_id:
-                raise RollFailedError(self.site, f"another instance refresh, {refresh.id}, has taken its place")
-            if refresh.has_failed:
+                # One that has ended is an earlier one: what was just started may not be listed yet.
+                if refresh.active:
+                    taken = f"another instance refresh, {refresh.id}, has taken its place"
+                    raise RollFailedError(self.site, taken, blames=False)
+            elif refresh.has_failed:
                 reason = f" ({refresh.reason})" if refresh.reason else ""
-                raise RollFailedError(self.site, f"its instance refresh is {refresh.status}{reason}")
+                # Nobody but a person cancels it.
+                blames = refresh.status not in ("Cancelling", "Cancelled")
+                raise RollFailedError(self.site, f"its instance refresh is {refresh.status}{reason}", blames=blames)
         try:
             self._watch.note(facts, failed_launches)
         except RollFailedError as error:
@@ -252,8 +277,42 @@ class SiteRoll:
             except (BotoCoreError, ClientError):
                 return error
             if said:
-                return RollFailedError(self.site, f"{error.reason}. Its console ends: {said}")
+                return RollFailedError(self.site, f"{error.reason}. Its console ends: {said}", blames=error.blames)
         return error
+
+
+class _Stillness:
+    """Tells when nothing at all has changed for too long."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: FleetFacts | None = None
+        self._moved = clock()
+
+    def lasts(self, facts: FleetFacts) -> bool:
+        """Take in one poll; whether the facts have been the same for STILL_SECONDS."""
+        if facts != self._last:
+            self._last, self._moved = facts, self._clock()
+        return self._clock() - self._moved > STILL_SECONDS
+
+
+def _patiently(fleet: SiteFleet, ask: Callable[[], Result], check: Check, sleep: Callable[[float], None]) -> Result:
+    """What `ask` returns; a region that doesn't answer is asked again, UNANSWERED_MAX times in all.
+
+    Raises RollFailedError for what AWS refuses, RegionLostError if there is no answer.
+    """
+    for attempt in count(1):
+        try:
+            return ask()
+        except (BotoCoreError, ClientError) as error:
+            failure = classify(fleet.region, error)
+            if not failure.may_pass:
+                raise RollFailedError(fleet.site, failure.text, blames=False) from error
+            if attempt == UNANSWERED_MAX:
+                raise RegionLostError(fleet.site, failure) from error
+        sleep(POLL_SECONDS)
+        check()
+    raise AssertionError("unreachable")
 
 
 def return_to(
@@ -262,22 +321,32 @@ def return_to(
     version: int,
     say: Say,
     *,
+    check: Check = _unchecked,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Bring a site back to `release`, started from `version` of its template, whatever it is at now.
 
-    A refresh that moves is rolled back by AWS; one that AWS can't roll back is cancelled; and what is left of another
-    version is replaced by a second refresh. Does nothing if the site runs it. Raises RollFailedError.
+    A refresh that moves to another version is rolled back by AWS; one that AWS can't roll back is cancelled; and what
+    is left of another version is replaced by a second refresh. If that one moves already, because whoever started it
+    was killed, it goes on: AWS would "roll it back" to the version that the site has to leave. Does nothing if the site
+    runs the release. `check` is called before anything is changed and at each poll. Raises RollFailedError.
     """
-    facts = fleet.facts()
-    if facts.refresh and facts.refresh.active:
-        _end_refresh(fleet, facts, say)
-        facts = _settled(fleet, say, sleep, clock)
-    if facts.version != version and not facts.instances:
+    facts = end_refresh(fleet, say, keep=version, check=check, sleep=sleep, clock=clock)
+    if facts.version != version and facts.is_empty:
+        check()
         fleet.use_version(facts, version)
-    roll = SiteRoll(fleet, release, version, say, sleep=sleep, clock=clock)
-    if any(each.version != version for each in facts.instances):
+
+    def stop() -> bool:
+        check()
+        return False
+
+    roll = SiteRoll(fleet, release, version, say, stop=stop, sleep=sleep, clock=clock)
+    if facts.refresh and facts.refresh.active:
+        say(fleet.site, "its instance refresh back is under way already")
+        roll.adopt(facts.refresh, facts)
+        roll.wait()
+    elif any(each.version != version and not each.is_leaving for each in facts.instances):
         roll.start(facts, forward=False)
         roll.wait()
     elif facts.desired > 0:
@@ -288,19 +357,40 @@ def end_refresh(
     fleet: SiteFleet,
     say: Say,
     *,
+    keep: int | None = None,
+    check: Check = _unchecked,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Have the active refresh of a site end, if there is one: rolled back where AWS can, else cancelled."""
-    facts = fleet.facts()
-    if facts.refresh and facts.refresh.active:
-        _end_refresh(fleet, facts, say)
-        _settled(fleet, say, sleep, clock)
+) -> FleetFacts:
+    """Have the active refresh of a site end, if there is one: rolled back where AWS can, else cancelled.
+
+    One that goes to version `keep` is left alone. Returns the facts once that is so.
+    """
+    said, asked, stillness = "", False, _Stillness(clock)
+    while True:
+        check()
+        facts = _patiently(fleet, fleet.facts, check, sleep)
+        refresh = facts.refresh
+        if refresh is None or not refresh.active or (keep is not None and refresh.goes_to(keep)):
+            return facts
+        if not asked:
+            asked = True
+            check()
+            _ask_to_end(fleet, facts, say)
+        line = f"refresh {refresh.status}, {len(facts.serving)} of {facts.desired} instances serve"
+        if line != said:
+            said = line
+            say(fleet.site, line)
+        if stillness.lasts(facts):
+            raise RollFailedError(
+                fleet.site, f"its instance refresh has been {refresh.status} for {STILL_SECONDS / 60:g} minutes"
+            )
+        sleep(POLL_SECONDS)
 
 
-def _end_refresh(fleet: SiteFleet, facts: FleetFacts, say: Say) -> None:
+def _ask_to_end(fleet: SiteFleet, facts: FleetFacts, say: Say) -> None:
     assert facts.refresh is not None
-    if facts.refresh.status in (GOING_BACK, "Cancelling"):
+    if facts.refresh.is_ending:
         return
     say(fleet.site, "asked its instance refresh to roll back")
     try:
@@ -314,26 +404,5 @@ def _end_refresh(fleet: SiteFleet, facts: FleetFacts, say: Say) -> None:
             raise
     # AWS may have begun to roll back by itself meanwhile, and would say the same.
     now = fleet.facts().refresh
-    if now is not None and now.active and now.status != GOING_BACK:
+    if now is not None and now.active and not now.is_ending:
         fleet.cancel(facts)
-
-
-def _settled(fleet: SiteFleet, say: Say, sleep: Callable[[float], None], clock: Callable[[], float]) -> FleetFacts:
-    """The facts once no refresh moves any more."""
-    said, moved = "", clock()
-    last: FleetFacts | None = None
-    while True:
-        facts = fleet.facts()
-        if not (facts.refresh and facts.refresh.active):
-            return facts
-        line = f"refresh {facts.refresh.status}, {len(facts.serving)} of {facts.desired} instances serve"
-        if line != said:
-            said = line
-            say(fleet.site, line)
-        if facts != last:
-            last, moved = facts, clock()
-        elif clock() - moved > STILL_SECONDS:
-            raise RollFailedError(
-                fleet.site, f"its instance refresh has been {facts.refresh.status} for {STILL_SECONDS / 60:g} minutes"
-            )
-        sleep(POLL_SECONDS)

@@ -1,7 +1,7 @@
 """What a deployment does to every site at once, and what it asks each of them."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -45,7 +45,7 @@ def at_every_site(
             stopped.set()
         except (BotoCoreError, ClientError) as error:
             region = context.config.site_named(name).region
-            failed[name] = RollFailedError(name, classify(region, error).text)
+            failed[name] = RollFailedError(name, classify(region, error).text, blames=False)
 
     with ThreadPoolExecutor(max_workers=len(sites) or 1) as pool:
         for future in [pool.submit(run, name, work) for name, work in sites.items()]:
@@ -55,11 +55,17 @@ def at_every_site(
     return succeeded, failed
 
 
-def update_stacks(context: Context, what: str) -> rollout.Outcome:
-    """`pulumi up` of every stack, as their references allow."""
+def update_stacks(context: Context, what: str, only: Iterable[str] | None = None) -> rollout.Outcome:
+    """`pulumi up` of every stack, as their references allow; of the sites in `only`, unless these are all, where given.
+
+    A site whose stack alone was being updated is brought back alone: an update of another one would be a deployment.
+    """
     progress = StackProgress(what)
     context.operations.report_to(progress.event)
-    return rollout.run_all("up", context.needs, context.operations.up, progress)
+    needs, chosen = context.needs, frozenset(context.needs if only is None else only)
+    if not chosen.issuperset(site.name for site in context.sites):
+        needs = {name: need & chosen for name, need in needs.items() if name in chosen}
+    return rollout.run_all("up", needs, context.operations.up, progress)
 
 
 def preview_stacks(context: Context) -> rollout.Outcome:
@@ -102,8 +108,9 @@ class CanaryCheck:
         self._has_answered |= answers.by_release.get(self._release, 0) > 0
         self._bad_in_a_row = self._bad_in_a_row + 1 if answers.failures else 0
         if self._bad_in_a_row >= ROUNDS:
+            when = "while" if serves else "before"
             raise RollFailedError(
-                self._site, f"its own name fails while the first instance serves: {answers.summary()}"
+                self._site, f"its own name fails {when} the first instance serves: {answers.summary()}"
             )
 
     def finish(self) -> None:

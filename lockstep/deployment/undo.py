@@ -10,7 +10,15 @@ from lockstep import console, release_setting, rollout
 from lockstep.deployment.context import Context
 from lockstep.deployment.plan import Plan
 from lockstep.deployment.progress import now_text
-from lockstep.deployment.rolling import RegionLostError, RollFailedError, Say, StoppedError, end_refresh, return_to
+from lockstep.deployment.rolling import (
+    Check,
+    RegionLostError,
+    RollFailedError,
+    Say,
+    StoppedError,
+    end_refresh,
+    return_to,
+)
 from lockstep.deployment.steps import at_every_site, update_stacks
 from lockstep.deployment_record import DeploymentRecord, InProgress
 from lockstep.errors import (
@@ -28,23 +36,28 @@ from lockstep.regions import raise_for
 _SETTLE = "lockstep settle"
 
 
-def undo(context: Context, record: DeploymentRecord, reason: str, say: Say) -> Mapping[str, FleetFacts]:
+def undo(
+    context: Context, record: DeploymentRecord, reason: str, say: Say, check: Check, *, blames: bool = False
+) -> Mapping[str, FleetFacts]:
     """Undo the deployment that `record` has in progress; returns the facts of every site afterwards.
 
-    The caller holds the lease and has marked Pulumi's operations with the deployment's id. Raises IncompleteError,
-    naming what is left, if it can't be undone now: the record stays as it is, and `lockstep settle` begins again.
+    The caller holds the lease and has marked Pulumi's operations with the deployment's id. `check` is called before
+    anything is changed; `blames` says that the release is at fault, and will be refused. Raises IncompleteError, naming
+    what is left, if it can't be undone now: the record stays as it is, and `lockstep settle` begins again.
     """
     was = record.in_progress
     assert was is not None
-    record = record.undo(reason)
+    record = record.undo(reason, blames=blames)
+    check()
     failures = context.store.write(record)
     if failures:
         # A region that is gone can't be told; the others go back all the same.
         for failure in failures.values():
             console.warning(f"{failure.text}; the record there is behind")
-    _, failed = at_every_site(context, {site: _returning(context, site, was, say) for site in was.sites_from})
+    _, failed = at_every_site(context, {site: _returning(context, site, was, say, check) for site in was.sites_from})
+    check()
     _restore_config(context, was)
-    outcome = update_stacks(context, "undo")
+    outcome = update_stacks(context, "undo", was.sites_from)
     error = rollout.update_error(context.operations, outcome)
     if failed or error is not None:
         causes = [str(each) for each in failed.values()] + ([error.message] if error else [])
@@ -56,13 +69,14 @@ def undo(context: Context, record: DeploymentRecord, reason: str, say: Say) -> M
         causes = [str(each) for each in behind.values()]
         raise IncompleteError(f"{was.release_to} is undone, but not every site is well: {'; '.join(causes)}", _SETTLE)
     record = record.undone(now_text())
+    check()
     failures = context.store.write(record)
     if failures:
         raise_for(failures, "every site is as before, but not every record says so", settle=True)
     return facts
 
 
-def as_error(error: RollFailedError | StoppedError | LockstepError, plan: Plan) -> LockstepError:
+def as_error(error: RollFailedError | StoppedError | LockstepError | OSError, plan: Plan) -> LockstepError:
     """The failure of a deployment that has been undone, as the command's error."""
     had = {start.release for start in plan.before.values()}
     now = f"every site serves {had.pop() or 'nothing'}" if len(had) == 1 else "every site serves what it had"
@@ -81,12 +95,12 @@ def as_error(error: RollFailedError | StoppedError | LockstepError, plan: Plan) 
     )
 
 
-def _returning(context: Context, site: str, was: InProgress, say: Say) -> Callable[[], None]:
+def _returning(context: Context, site: str, was: InProgress, say: Say, check: Check) -> Callable[[], object]:
     fleet, release = context.fleets[site], was.sites_from[site]
     if release is None:
         # Its instances go when Pulumi sets the group's size to nothing.
-        return lambda: end_refresh(fleet, say)
-    return lambda: return_to(fleet, release, was.versions_from[site], say)
+        return lambda: end_refresh(fleet, say, check=check)
+    return lambda: return_to(fleet, release, was.versions_from[site], say, check=check)
 
 
 def _look(context: Context, site: str, was: InProgress) -> Callable[[], FleetFacts]:

@@ -1,6 +1,6 @@
 """The package bucket of one region, as publishing uses it: objects are written once, and never over another."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -107,12 +107,12 @@ class ReleaseBucket:
             raise OtherContentError(self.region, self.name, entry.key, problem)
         return True
 
-    def refuse_other(self, entry: Entry, error: ClientError, codes: Set[str] = NOT_ABSENT) -> None:
+    def refuse_other(self, entry: Entry, error: ClientError) -> None:
         """Return if `error`, by its code, says that an object is there, and it is the one of `entry`.
 
         Raises OtherContentError if it is another one, and `error` itself if it says something else or nothing is there.
         """
-        if error.response["Error"]["Code"] not in codes:
+        if error.response["Error"]["Code"] not in NOT_ABSENT:
             raise error
         problem = self.problem_of(entry)
         if problem == MISSING:

@@ -1,11 +1,13 @@
 """The files that a release is made of: found, judged, read and hashed once each."""
 
 import base64
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -99,16 +101,22 @@ def raise_problems(problems: Sequence[str]) -> None:
 
 
 def read_beginning(file: LocalFile) -> tuple[RpmHeader, bytes]:
-    """The header of an RPM, and the file up to the end of it. Raises NotAnRpmError, and OSError."""
+    """The header of an RPM, and the file up to the end of it.
+
+    Raises NotAnRpmError, InvalidInputError if the file is shorter than it was when it was found, and OSError.
+    """
     with file.source.open("rb", buffering=0) as source:
         wanted = _HEADER_GUESS
         while True:
             source.seek(0)
-            beginning = source.read(min(wanted, file.size))
+            asked = min(wanted, file.size)
+            beginning = source.read(asked)
             try:
                 header = read_header(beginning)
             except CutOffError:
-                if len(beginning) >= file.size:
+                if len(beginning) < asked:
+                    raise _changed(file) from None
+                if asked == file.size:
                     raise
                 wanted *= 16
                 continue
@@ -128,31 +136,53 @@ def read(file: LocalFile, header: RpmHeader | None) -> Content:
         check_unchanged(file)
         raise InvalidInputError(f"{file.path} isn't a whole RPM: {error}", "build or copy it anew") from error
     except OSError as error:
-        raise InvalidInputError(f"{file.path} can't be read: {error.strerror}", "then run this again") from error
+        raise _unreadable(file, error) from error
     return content
 
 
 def check_unchanged(file: LocalFile) -> None:
     """Raise InvalidInputError if `file` isn't what it was when it was found."""
-    now = file.source.stat()
+    try:
+        now = file.source.stat()
+    except OSError as error:
+        raise _changed(file) from error
     if (now.st_size, now.st_mtime_ns) != (file.size, file.modified):
         raise _changed(file)
 
 
 def parts_of(file: LocalFile) -> Iterator[bytes]:
-    """The parts of a large file, one at a time."""
-    with file.source.open("rb", buffering=0) as source:
-        while part := source.read(PART_SIZE):
-            # A read of a regular file returns less only at its end, or when a signal came.
-            while len(part) < PART_SIZE and (rest := source.read(PART_SIZE - len(part))):
-                part += rest
-            yield part
+    """The parts of a large file, one at a time: as many as its size says, whatever becomes of it meanwhile.
+
+    Raises InvalidInputError if it ends before, or can't be read.
+    """
+    try:
+        with file.source.open("rb", buffering=0) as source:
+            for start in range(0, file.size, PART_SIZE):
+                yield _read_exactly(source, min(PART_SIZE, file.size - start), file)
+    except OSError as error:
+        check_unchanged(file)
+        raise _unreadable(file, error) from error
 
 
 def _changed(file: LocalFile) -> InvalidInputError:
     return InvalidInputError(
         f"{file.path} was changed while it was read", "wait until it is complete, then run this again"
     )
+
+
+def _unreadable(file: LocalFile, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"{file.path} can't be read: {error.strerror}", "then run this again")
+
+
+def _read_exactly(source: FileIO, size: int, file: LocalFile) -> bytes:
+    """The next `size` bytes. A read of a regular file returns less only at its end, or when a signal came."""
+    part = source.read(size)
+    while len(part) < size:
+        rest = source.read(size - len(part))
+        if not rest:
+            raise _changed(file)
+        part += rest
+    return part
 
 
 class _UnfitError(Exception):
@@ -180,7 +210,7 @@ def _local_file(root: Path, relative: str) -> LocalFile:
     path = root / relative
     facts, target = path.lstat(), path
     if stat.S_ISLNK(facts.st_mode):
-        target = path.resolve()
+        target = _end_of(path)
         if not target.is_relative_to(root):
             raise _UnfitError(f"is a link to {target}, outside of the folder")
         facts = target.stat()
@@ -195,6 +225,16 @@ def _local_file(root: Path, relative: str) -> LocalFile:
     if not relative.isprintable() or len(os.fsencode(relative)) > PATH_MAX:
         raise _UnfitError(f"can't be the name of an object: it is unprintable, or longer than {PATH_MAX} bytes")
     return LocalFile(source=target, path=relative, size=facts.st_size, modified=facts.st_mtime_ns)
+
+
+def _end_of(link: Path) -> Path:
+    """What a link leads to. `Path.resolve` meets a circle with another error in each version of Python."""
+    try:
+        return Path(os.path.realpath(link, strict=True))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            raise _UnfitError("is a link that leads nowhere") from error
+        raise
 
 
 def _read_small(file: LocalFile, header: RpmHeader | None) -> Content:

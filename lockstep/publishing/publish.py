@@ -4,7 +4,8 @@ Rule: packages are stored under their digest, where nobody looks for them by nam
 release's name, in one region after the other and always in the same order, so that of two who publish different content
 under one name one is refused before anything of it can be seen. Then the repository, `repomd.xml` last. The records
 come when every region has verified everything. All of it is written only where nothing is, so that any run can be
-broken off and repeated.
+broken off and repeated. What somebody has damaged is therefore never written over, but named, for them to delete it; a
+run that ends well has verified everything, whether it had anything to do or not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,12 @@ from lockstep import release_record
 from lockstep.errors import IncompleteError, InvalidInputError, LockstepError, RefusedError
 from lockstep.publishing.bucket import OtherContentError, ReleaseBucket
 from lockstep.publishing.existing import Existing
+from lockstep.publishing.large_file import OnBytes
 from lockstep.publishing.manifest import MANIFEST, Entry, Manifest, entry_of_bytes, entry_of_file, release_key
 from lockstep.publishing.package_set import Content, LocalFile
 from lockstep.publishing.repodata import MetadataFile, Package, metadata, open_packages
 from lockstep.publishing.rpm_header import RpmHeader
-from lockstep.publishing.upload import OnBytes, RegionOutcome, Say, Upload
+from lockstep.publishing.upload import RegionOutcome, Say, Upload
 from lockstep.regions import RegionFailure, in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
 
@@ -98,9 +100,8 @@ class Publisher:
                 f"{error}. A release is never changed, and nothing was written over it",
                 "publish under a new version; if the object was damaged, delete it (`aws s3 rm`) and run this again",
             ) from error
-        if not all(self.existing.records.values()):
-            self._verify(manifest)
-            self._record(manifest)
+        self._verify(manifest)
+        self._record(manifest)
         return Published(manifest, self._upload.outcomes)
 
     def _opened(self, files: Sequence[LocalFile]) -> Sequence[Package]:
@@ -117,7 +118,10 @@ class Publisher:
         contents, failures = self._upload.send_files(files, headers)
         whole = [region for region in self.buckets if region not in failures]
         rest = f"{', '.join(whole)} has all files, but " if whole else ""
-        raise_for(failures, f"{rest}nothing of release {self.release} can be seen yet; run this again to go on")
+        left = f"nothing of release {self.release} can be seen yet"
+        if self.existing.is_known:
+            left = f"release {self.release} stays as it was, incomplete in {', '.join(failures)}"
+        raise_for(failures, f"{rest}{left}; run this again to go on")
         return contents
 
     def _missing(self, files: Sequence[LocalFile], contents: Mapping[str, Content]) -> list[LocalFile]:
@@ -214,7 +218,9 @@ class Publisher:
         found = [problem for region in self.buckets for problem in answers[region]]
         if found:
             raise RefusedError(
-                "what is stored isn't what was published:\n" + "\n".join(found) + "\nno record was written",
+                "what is stored isn't what was published:\n"
+                + "\n".join(found)
+                + "\nnothing was written over it, and no record was written",
                 "delete these objects (`aws s3 rm`), then run this again",
             )
 

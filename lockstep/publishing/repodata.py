@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lockstep.errors import InvalidInputError
 from lockstep.publishing.manifest import package_key
 from lockstep.publishing.package_set import Content, LocalFile, raise_problems, read_beginning
 from lockstep.publishing.rpm_header import NotAnRpmError, RpmHeader
@@ -65,6 +66,8 @@ def open_packages(files: Sequence[LocalFile]) -> list[Package]:
                 packages.append(_open(library, folder, file))
             except NotAnRpmError as error:
                 problems.append(f"{file.path} isn't a whole RPM: {error}")
+            except InvalidInputError as error:
+                problems.append(error.message)
             except OSError as error:
                 # createrepo_c raises these too, without a number.
                 problems.append(f"{file.path} can't be read: {error.strerror or error}")

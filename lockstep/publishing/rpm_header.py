@@ -20,7 +20,6 @@ _ENTRY: Final = struct.Struct(">IIII")
 # A header holds names of files and changelogs; more than this is no package.
 HEADER_MAX: Final = 64 * 1024 * 1024
 
-NAME: Final = 1000
 PAYLOAD_DIGEST: Final = 5092
 PAYLOAD_DIGEST_ALGORITHM: Final = 5093
 SHA256: Final = 8  # RFC 4880 section 9.4

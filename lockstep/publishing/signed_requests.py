@@ -9,7 +9,8 @@ import os
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, cast
 from urllib.parse import quote, urlsplit
 
 import botocore.session
@@ -18,9 +19,9 @@ from botocore import exceptions as errors
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
-from botocore.httpsession import get_cert_path
+from botocore.httpsession import ProxyConfiguration, get_cert_path, mask_proxy_url
 from botocore.utils import get_environ_proxies
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager, Timeout, connection_from_url
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from lockstep import aws
@@ -32,8 +33,8 @@ _OK: Final = 200
 _MAY_PASS: Final = frozenset({"RequestTimeout", "RequestTimeTooSkewed", "ConditionalRequestConflict"})
 _SERVER_ERROR: Final = 500
 _BACK_OFF_SECONDS: Final = 0.2
-# What a socket has to have sent within one time-out: a whole body would be too much for a slow line.
-_PIECE: Final = 512 * 1024
+# What a socket has to have sent within one time-out: all connections together, a line of 1 Mbit/s has time for it.
+_PIECE: Final = 64 * 1024
 _TIMEOUT: Final = Timeout(connect=aws.CONNECT_SECONDS, read=aws.READ_SECONDS)
 
 
@@ -45,19 +46,28 @@ class _Signer(S3SigV4Auth):
 
 
 class _Connection(HTTPConnection):
-    """Waits for what it sends as long as for an answer; urllib3 takes the time for connecting, on a new connection."""
+    """Waits for what it sends as long as for an answer; urllib3 takes the time for connecting, on a kept one too."""
 
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(aws.READ_SECONDS)
 
+    def endheaders(self, *given: Any, **named: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(aws.READ_SECONDS)
+        super().endheaders(*given, **named)
 
-class _TlsConnection(HTTPSConnection):
+
+class _TlsConnection(_Connection, HTTPSConnection):
     """As above."""
 
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(aws.READ_SECONDS)
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class SignedRequests:
@@ -72,10 +82,12 @@ class SignedRequests:
         self._base = base
         self._region = region
         self._sleep = sleep
-        self._pool = _pool(base, connections)
-        # Connections to one host are asked for paths, a proxy for whole URLs.
+        self._proxy = _Proxy.for_url(base)
+        self._pool = _pool(base, self._proxy, connections)
+        # A proxy is asked for whole URLs, unless it is one for TLS, which it only hands on.
         parts = urlsplit(base)
-        self._left_out = 0 if isinstance(self._pool, ProxyManager) else len(f"{parts.scheme}://{parts.netloc}")
+        whole = self._proxy is not None and parts.scheme == "http"
+        self._left_out = 0 if whole else len(f"{parts.scheme}://{parts.netloc}")
 
     def send(
         self,
@@ -101,7 +113,7 @@ class SignedRequests:
                     raise
             except pool_errors.HTTPError as error:
                 if attempt == ATTEMPTS:
-                    raise _no_answer(self._base, operation, error) from error
+                    raise self._no_answer(operation, error) from error
             self._sleep(_BACK_OFF_SECONDS * 2**attempt)
         raise AssertionError("every way out of the last attempt is above")
 
@@ -134,6 +146,37 @@ class SignedRequests:
             raise _error(operation, answer.status, answer.data)
         return answer.headers
 
+    def _no_answer(self, operation: str, error: pool_errors.HTTPError) -> errors.BotoCoreError:
+        """What a client of botocore would raise, and which call it is of, as `lockstep.aws` has it."""
+        kinds: tuple[tuple[type[Exception], type[errors.BotoCoreError]], ...] = (
+            (pool_errors.NewConnectionError, errors.EndpointConnectionError),
+            (pool_errors.ConnectTimeoutError, errors.ConnectTimeoutError),
+            (pool_errors.ReadTimeoutError, errors.ReadTimeoutError),
+            (pool_errors.SSLError, errors.SSLError),
+        )
+        kind = next((kind for found, kind in kinds if isinstance(error, found)), errors.ConnectionClosedError)
+        if isinstance(error, pool_errors.ProxyError) and self._proxy:
+            made: Any = errors.ProxyConnectionError(proxy_url=mask_proxy_url(self._proxy.url), error=error)
+        else:
+            made = kind(endpoint_url=self._base, error=error, request=None)
+        made.lockstep_call = f"s3 {operation}"
+        return cast(errors.BotoCoreError, made)
+
+
+@dataclass(frozen=True)
+class _Proxy:
+    """The user's proxy; `headers` are for itself, the password that its URL may have among them."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def for_url(cls, url: str) -> Self | None:
+        """The one for `url` in the environment, read as botocore reads it; None if there is none."""
+        proxies = ProxyConfiguration(get_environ_proxies(url))
+        found = proxies.proxy_url_for(url)
+        return cls(found, proxies.proxy_headers_for(found)) if found else None
+
 
 def bucket_url(endpoint: str, bucket: str) -> str:
     """The URL below which a bucket's objects are, given that of S3 in its region.
@@ -147,17 +190,14 @@ def bucket_url(endpoint: str, bucket: str) -> str:
     return f"{endpoint.rstrip('/')}/{bucket}/"
 
 
-def _pool(base: str, connections: int) -> HTTPConnectionPool | ProxyManager:
-    """Connections to `base`, or to the user's proxy for it, with the user's list of authorities."""
+def _pool(base: str, proxy: _Proxy | None, connections: int) -> HTTPConnectionPool:
+    """Connections to `base`, by way of `proxy` if there is one, with the user's list of authorities."""
     settings: dict[str, Any] = {"maxsize": connections, "block": True, "timeout": _TIMEOUT}
-    if base.startswith("https:"):
+    if base.startswith("https:") or (proxy and proxy.url.startswith("https:")):
         settings |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": _authorities()}
-    proxy = get_environ_proxies(base).get(urlsplit(base).scheme)
-    if proxy:
-        return ProxyManager(proxy, **settings)
-    pool = connection_from_url(base, **settings)
-    pool.ConnectionCls = _TlsConnection if isinstance(pool, HTTPSConnectionPool) else _Connection
-    return pool
+    manager = ProxyManager(proxy.url, proxy_headers=proxy.headers, **settings) if proxy else PoolManager(**settings)
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    return manager.connection_from_url(base)
 
 
 def _authorities() -> str:
@@ -170,23 +210,6 @@ def _pieces(body: bytes) -> Any:
     """An iterator of pieces of it, which aren't copied. urllib3 sends any bytes-like object, and types don't say so."""
     view = memoryview(body)
     return (view[start : start + _PIECE] for start in range(0, len(body), _PIECE))
-
-
-def _no_answer(base: str, operation: str, error: pool_errors.HTTPError) -> errors.BotoCoreError:
-    """What a client of botocore would raise, and which call it is of, as `lockstep.aws` has it."""
-    kinds: tuple[tuple[type[Exception], type[errors.BotoCoreError]], ...] = (
-        (pool_errors.NewConnectionError, errors.EndpointConnectionError),
-        (pool_errors.ConnectTimeoutError, errors.ConnectTimeoutError),
-        (pool_errors.ReadTimeoutError, errors.ReadTimeoutError),
-        (pool_errors.SSLError, errors.SSLError),
-    )
-    kind = next((kind for found, kind in kinds if isinstance(error, found)), errors.ConnectionClosedError)
-    if isinstance(error, pool_errors.ProxyError):
-        made: Any = errors.ProxyConnectionError(proxy_url="the proxy in the environment", error=error)
-    else:
-        made = kind(endpoint_url=base, error=error, request=None)
-    made.lockstep_call = f"s3 {operation}"
-    return cast(errors.BotoCoreError, made)
 
 
 def _may_pass(error: ClientError) -> bool:

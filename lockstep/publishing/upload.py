@@ -1,7 +1,6 @@
 """Brings objects into the buckets of all regions: each file read and hashed once, however many regions there are.
 
-A file of up to 64 MiB is held in memory while it is sent. A larger one is read a second time, in parts of 16 MiB, as
-its key is the digest of all of it.
+A file of up to 64 MiB is held in memory while it is sent; what becomes of a larger one, `large_file` says.
 """
 
 import threading
@@ -15,14 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lockstep.errors import InvalidInputError
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.fan_out import FanOut
+from lockstep.publishing.large_file import LargeFile, OnBytes
 from lockstep.publishing.manifest import MANIFEST, Entry, entry_of_file
-from lockstep.publishing.package_set import Content, LocalFile, check_unchanged, parts_of, raise_problems, read
-from lockstep.publishing.parts_upload import PartsUpload
+from lockstep.publishing.package_set import Content, LocalFile, raise_problems, read
 from lockstep.publishing.rpm_header import RpmHeader
 from lockstep.regions import RegionFailure, classify, in_every_region
 
-OnBytes = Callable[[str, int], None]
-"""`on_bytes(region, count)`: so many more bytes are in a region."""
 Say = Callable[[str], None]
 
 
@@ -90,7 +87,7 @@ class Upload:
                 if problems or not fan.alive:
                     fan.give_memory(held)
                 elif file.is_large:
-                    self._send_parts(fan, content)
+                    problems += self._send_large(fan, content)
                 else:
                     self._send_whole(fan, content)
                 if fan.failures and not fan.alive:
@@ -124,46 +121,19 @@ class Upload:
         assert data is not None
         fan.submit(self.note_present(entry), partial(self._put, entry, data), held=len(data))
 
-    def _send_parts(self, fan: FanOut, content: Content) -> None:
-        """A part at a time, to all regions at once; what an earlier run has sent is left out."""
+    def _send_large(self, fan: FanOut, content: Content) -> list[str]:
+        """Returns what is wrong with the file, if anything is by now."""
         entry = entry_of_file(content)
-        uploads: dict[str, PartsUpload] = {}
 
-        def begin(region: str) -> None:
-            upload = PartsUpload(self._buckets[region], entry, content.parts)
-            if upload.begin():
-                uploads[region] = upload
-            else:
-                self._count(region, entry, sent=False)
-                self._mark(region, entry)
-
-        def send(number: int, part: bytes, region: str) -> None:
-            uploads[region].send(number, part)
-            self._on_bytes(region, len(part))
-
-        def complete(region: str) -> None:
-            uploads[region].complete()
-            self._count(region, entry, sent=True, shown=False)
+        def on_there(region: str, sent: bool) -> None:
+            self._count(region, entry, sent=sent, shown=False)
             self._mark(region, entry)
 
-        fan.submit(self.note_present(entry), begin)
-        fan.drain()
-        for number, part in enumerate(parts_of(content.file), 1) if uploads else ():
-            lacking = [region for region in uploads if uploads[region].lacks(number)]
-            for region in uploads.keys() - set(lacking):
-                self._on_bytes(region, len(part))
-            fan.take_memory(len(part))
-            fan.submit(lacking, partial(send, number, part), held=len(part))
-        fan.drain()
         try:
-            check_unchanged(content.file)
-        except InvalidInputError:
-            # Under this key no other run can go on with it.
-            fan.submit(uploads, lambda region: uploads[region].abort())
-            fan.drain()
-            raise
-        fan.submit(uploads, complete)
-        fan.drain()
+            LargeFile(fan, self._buckets, content, self._on_bytes, on_there).send(self.note_present(entry))
+        except InvalidInputError as error:
+            return [error.message]
+        return []
 
     def _put(self, entry: Entry, data: bytes, region: str) -> None:
         content_type = "application/json" if entry.path == MANIFEST else "application/octet-stream"

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pulumi
 import yaml
@@ -18,6 +19,8 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockEngine, MockMonitor, MockResourceArgs, Mocks, MockSettings
 from pulumi.runtime.stack import run_in_stack
+
+from components import release_guard
 
 ACCOUNT = "123456789012"
 ZONES = ["eu-west-1c", "eu-west-1a", "eu-west-1b"]
@@ -50,7 +53,8 @@ class Declared:
 class Recording:
     """What one run declared, in order: resources, registered outputs by URN, warnings, and resource hooks by name.
 
-    `parameters` are the SSM parameters that the program finds.
+    `parameters` are the SSM parameters that the program finds. `rolls` are what was asked of the fleet, which no mock
+    has, with how much was declared by then; `roll_fails` is what that ends with.
     """
 
     resources: list[Declared] = field(default_factory=list)
@@ -59,6 +63,8 @@ class Recording:
     warnings: list[str] = field(default_factory=list)
     hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    rolls: list[str] = field(default_factory=list)
+    roll_fails: Exception | None = None
 
     def of(self, type_: str) -> list[Declared]:
         """Every resource of a type; fails if there is none, so that a test can't pass on an empty program."""
@@ -118,7 +124,8 @@ def run(
         )
         pulumi.runtime.configure(settings)
         pulumi.runtime.set_all_config(engine_config(root, stack))
-        asyncio.run(run_in_stack(program))
+        with mock.patch.object(release_guard, "site_hooks", return_value=_Hooks(kept)):
+            asyncio.run(run_in_stack(program))
 
     contextvars.copy_context().run(isolated)
     return kept
@@ -186,6 +193,19 @@ class _Aws(Mocks):
             },
         }
         return answers[args.token], []
+
+
+class _Hooks:
+    """Stands where the program would look at its fleet, and roll it."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def after_all(self) -> None:
+        """Everything is declared."""
+        self._recording.rolls.append(f"after all {len(self._recording.managed)}")
+        if self._recording.roll_fails is not None:
+            raise self._recording.roll_fails
 
 
 class _Callbacks:

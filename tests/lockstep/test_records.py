@@ -14,13 +14,16 @@ from lockstep.deployment_record import (
     Fate,
     InProgress,
     Stage,
+    brought_together,
     compare_versions,
+    heads,
+    merged,
     newest,
     parse,
     what_stops,
 )
-from lockstep.deployment_store import DeploymentStore
-from lockstep.errors import IncompleteError, InvalidInputError, RegionUnreachableError
+from lockstep.deployment_store import DeploymentStore, RecordMovedError
+from lockstep.errors import ExitCode, InvalidInputError, RegionUnreachableError
 from lockstep.regions import FailureKind
 from sandbox.api import faults
 
@@ -54,7 +57,7 @@ def deployment(release: str, **changes: Any) -> InProgress:
 
 def tried(release: str, reason: str = "it answers 503") -> DeploymentRecord:
     """A record after `release` was rolled back to 1.0.0."""
-    return settled("1.0.0").begin(deployment(release)).at(Stage.CANARY).undo(reason).undone(NOW)
+    return settled("1.0.0").begin(deployment(release)).at(Stage.CANARY).undo(reason, blames=True).undone(NOW)
 
 
 def test_each_step_raises_the_epoch() -> None:
@@ -62,7 +65,7 @@ def test_each_step_raises_the_epoch() -> None:
     steps = [DeploymentRecord()]
     steps.append(steps[-1].begin(deployment("1.1.0")))
     steps.append(steps[-1].at(Stage.ROLLING))
-    steps.append(steps[-1].undo("a reason"))
+    steps.append(steps[-1].undo("a reason", blames=True))
     steps.append(steps[-1].undone(NOW))
     steps.append(steps[-1].settle("1.0.0", NOW, SITES))
     assert [record.epoch for record in steps] == [0, 1, 2, 3, 4, 5]
@@ -102,20 +105,29 @@ def test_a_deployment_that_is_undone_leaves_what_was_and_refuses_the_release() -
 def test_sites_that_were_never_on_record_are_after_the_first_deployment_was_undone() -> None:
     """What they run, from before Lockstep, is what the next deployment returns to."""
     first = deployment("1.1.0", sites_from={"primary": "0.9.0", "secondary": None})
-    record = DeploymentRecord().begin(first).undo("a reason").undone(NOW)
+    record = DeploymentRecord().begin(first).undo("a reason", blames=True).undone(NOW)
     assert (record.settled, record.sites) == (None, {"primary": "0.9.0", "secondary": None})
 
 
 def test_a_release_that_no_instance_ever_tried_is_not_refused() -> None:
     """A preview that failed for another reason, or a region that was down, says nothing about the release."""
-    record = settled("1.0.0").begin(deployment("1.1.0")).undo("a region is down").undone(NOW)
+    record = settled("1.0.0").begin(deployment("1.1.0")).undo("a region is down", blames=False).undone(NOW)
     assert record.fate_of("1.1.0") is None
+
+
+def test_a_release_is_not_refused_for_the_machines_that_were_tried_with_it() -> None:
+    """An instance type that doesn't boot would forbid the release that every site serves."""
+    same = deployment("1.0.0", release_from="1.0.0")
+    record = settled("1.0.0").begin(same).at(Stage.ROLLING).undo("it never boots", blames=True).undone(NOW)
+    fate = record.fate_of("1.0.0")
+    assert fate is not None
+    assert fate.fate is Fate.SETTLED
 
 
 def test_undoing_that_is_begun_again_keeps_its_first_reason() -> None:
     """`settle` knows only that something was broken off; what was wrong with the release is the message."""
-    record = settled("1.0.0").begin(deployment("1.1.0")).at(Stage.ROLLING).undo("it answers 503")
-    record = record.undo("it was broken off").undone(NOW)
+    record = settled("1.0.0").begin(deployment("1.1.0")).at(Stage.ROLLING).undo("it answers 503", blames=True)
+    record = record.undo("it was broken off", blames=True).undone(NOW)
     fate = record.fate_of("1.1.0")
     assert fate is not None
     assert fate.reason == "it answers 503"
@@ -145,7 +157,8 @@ def test_a_parameter_holds_the_longest_record(letter: str) -> None:
     holder = f"{'u' * 32}@{'h' * 64} pid 4194304"
     for n in range(PAST_MAX + 1):
         begun = deployment(f"{n}{name[1:]}", release_from=name, sites_from=record.sites, versions_from=number)
-        record = record.begin(begun.model_copy(update={"holder": holder})).at(Stage.ROLLING).undo(letter * 500)
+        record = record.begin(begun.model_copy(update={"holder": holder})).at(Stage.ROLLING)
+        record = record.undo(letter * 500, blames=True)
         assert len(record.as_text().encode()) <= VALUE_MAX
         assert record.in_progress is not None
         assert record.in_progress.blame.startswith(letter * 10)
@@ -227,7 +240,7 @@ GOES_ON = {
         settled("1.0.0")
         .begin(deployment("1.0.0"))
         .at(Stage.CANARY)
-        .undo("no")
+        .undo("no", blames=True)
         .undone(NOW)
         .model_copy(update={"sites": {"primary": "1.1.0", "secondary": "1.0.0"}}),
         "1.0.0",
@@ -239,7 +252,7 @@ GOES_ON = {
         None,
     ),
     "the deployment itself, on its way": (AT_WORK, "1.1.0", "d-1"),
-    "the deployment itself, on its way back": (AT_WORK.undo("a reason"), "1.0.0", "d-1"),
+    "the deployment itself, on its way back": (AT_WORK.undo("a reason", blames=True), "1.0.0", "d-1"),
     "the deployment itself, on its way back to what this site had": (
         DeploymentRecord().begin(deployment("1.1.0", sites_from={"primary": "0.9.0"})),
         "0.9.0",
@@ -268,7 +281,7 @@ STOPS = {
     ),
     "a deployment while another is at work": (AT_WORK, "1.2.0", "d-2", ("1.1.0 is in progress", "ann@host")),
     "the deployment itself, with a third release": (
-        AT_WORK.undo("a reason"),
+        AT_WORK.undo("a reason", blames=True),
         "1.2.0",
         "d-1",
         ("wants release 1.2.0", "is of 1.1.0", "write 1.0.0", "`lockstep settle`"),
@@ -288,7 +301,7 @@ STOPS = {
         ("rolled back", NOW, "it answers 503", "`lockstep deploy 1.1.0`", "write 1.0.0 into Pulumi.yaml"),
     ),
     "one that was rolled back before any was settled": (
-        DeploymentRecord().begin(deployment("1.1.0")).at(Stage.CANARY).undo("no").undone(NOW),
+        DeploymentRecord().begin(deployment("1.1.0")).at(Stage.CANARY).undo("no", blames=True).undone(NOW),
         "1.1.0",
         None,
         ("rolled back", "write another release into Pulumi.yaml"),
@@ -340,6 +353,48 @@ def test_the_highest_epoch_is_the_truth() -> None:
     assert newest([newer, None, older]) is newer
     assert newest([None, None]) is None
     assert newest([]) is None
+
+
+def test_of_two_records_of_the_same_epoch_the_one_with_work_left_is_newer() -> None:
+    """The other one would allow another roll beside it."""
+    quiet, at_work = settled("1.0.0", "1.1.0"), settled("1.0.0").begin(deployment("1.1.0"))
+    assert newest([quiet, at_work]) is newest([at_work, quiet]) is at_work
+    assert heads([settled("1.0.0"), at_work, None, quiet]) == (at_work, quiet)
+
+
+def test_each_site_is_right_about_itself_in_records_of_the_same_epoch() -> None:
+    """Sites that couldn't reach each other's region were updated alone."""
+    records = {site: settled("1.0.0").settle("1.1.0", NOW, [site]) for site in SITES}
+    now = merged(records)
+    assert now is not None
+    assert (now.epoch, now.sites) == (2, dict.fromkeys(SITES, "1.1.0"))
+    together = brought_together(records, NOW)
+    assert (together.epoch, together.settled, together.in_progress) == (3, "1.1.0", None)
+    fate = together.fate_of("1.1.0")
+    assert fate is not None
+    assert fate.fate is Fate.SETTLED
+
+
+def test_what_sites_have_in_progress_at_the_same_epoch_is_one_deployment() -> None:
+    """Of two rolls that were broken off, one would be undone, and the other one's site stay as it is for ever."""
+    records = {
+        site: settled("1.0.0").begin(deployment("1.1.0", sites_from={site: "1.0.0"}, versions_from={site: number}))
+        for number, site in enumerate(SITES)
+    }
+    now = merged(records)
+    assert now is not None
+    assert now.in_progress is not None
+    assert now.in_progress.sites_from == dict.fromkeys(SITES, "1.0.0")
+    assert now.in_progress.versions_from == {"primary": 0, "secondary": 1}
+
+
+def test_an_older_record_says_nothing_about_its_site() -> None:
+    """Its region missed the last write."""
+    records = {"primary": settled("1.0.0"), "secondary": settled("1.0.0", "1.1.0")}
+    assert merged(records) == records["secondary"]
+    together = brought_together(records, NOW)
+    assert (together.epoch, together.sites) == (3, dict.fromkeys(SITES, "1.1.0"))
+    assert merged(dict.fromkeys(SITES)) is None
 
 
 class Records:
@@ -397,8 +452,10 @@ def test_a_record_of_somebody_else_is_never_written_over(records: Records) -> No
     theirs = settled("1.0.0", "1.1.0")
     records.store.write(theirs)
     for mine in (settled("1.0.0"), settled("1.0.0", "1.2.0")):
-        with pytest.raises(IncompleteError, match="somebody else has written it meanwhile"):
-            records.store.write(mine)
+        with pytest.raises(RecordMovedError, match="somebody else has written it meanwhile") as moved:
+            records.store.write(mine, [REGIONS[1]])
+        assert moved.value.region == REGIONS[1]
+        assert moved.value.exit_code is ExitCode.INCOMPLETE
     assert records.store.current() == theirs
     # Sent again after an answer that was lost.
     assert records.store.write(theirs) == {}

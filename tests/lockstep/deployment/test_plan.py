@@ -106,7 +106,7 @@ def test_going_back_is_no_reason_to_refuse_the_release_that_is_settled_now() -> 
 
 def test_a_release_that_was_rolled_back_has_to_be_named() -> None:
     """A merge that repeats it would break production a second time."""
-    tried = settled("1.0.0").begin(deployment("1.1.0")).undo("health checks failed").undone(NOW)
+    tried = settled("1.0.0").begin(deployment("1.1.0")).undo("health checks failed", blames=True).undone(NOW)
     with pytest.raises(RefusedError, match="health checks failed"):
         refuse_stale(None, "1.1.0", tried)
     assert refuse_stale("1.1.0", "1.1.0", tried) == "1.1.0"

@@ -1,12 +1,12 @@
 """Rolling one site: what AWS is asked for, and what is made of what it shows."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from lockstep.deployment import rolling
 from lockstep.deployment.rolling import (
     RegionLostError,
     RollFailedError,
@@ -28,8 +28,9 @@ class Fleet(SiteFleet):
         self._polls: Iterator[FleetFacts | Exception] = iter(polls)
         self._now: FleetFacts | Exception = BEFORE
         self.calls: list[str] = []
-        self.launch_failures: list[str] = []
+        self.launch_failures: list[dict[str, str]] = [{}]
         self.console = ""
+        self.start_error: ClientError | None = None
         self.preferences: dict[str, Any] = {}
 
     def facts(self) -> FleetFacts:
@@ -41,6 +42,8 @@ class Fleet(SiteFleet):
     def start_refresh(self, facts: FleetFacts, version: int, preferences: Any) -> str:
         self.calls.append(f"start {version}")
         self.preferences = dict(preferences)
+        if self.start_error is not None:
+            raise self.start_error
         return "r-1"
 
     def roll_back(self, facts: FleetFacts) -> None:
@@ -52,8 +55,9 @@ class Fleet(SiteFleet):
     def use_version(self, facts: FleetFacts, version: int) -> None:
         self.calls.append(f"use {version}")
 
-    def failed_launches(self, facts: FleetFacts, since: Any) -> list[str]:
-        return self.launch_failures
+    def failed_launches(self, facts: FleetFacts) -> dict[str, str]:
+        """One set for each time that it is asked; the last one stays."""
+        return self.launch_failures.pop(0) if len(self.launch_failures) > 1 else self.launch_failures[0]
 
     def console_tail(self, instance_id: str) -> str:
         return self.console
@@ -131,9 +135,31 @@ def test_a_refresh_that_aws_gives_up_has_failed(status: str) -> None:
 
 
 def test_another_refresh_in_its_place_is_a_failure() -> None:
-    """Somebody else's success would be taken for this one's."""
-    with pytest.raises(RollFailedError, match="r-9"):
-        roll(Fleet(facts(*AFTER.instances, version=NEW, refresh=refresh("Successful", 100, "r-9")))).wait()
+    """Somebody else's refresh would be taken for this one."""
+    with pytest.raises(RollFailedError, match="r-9") as caught:
+        roll(Fleet(facts(*BEFORE.instances, refresh=refresh(id="r-9")))).wait()
+    assert not caught.value.blames
+
+
+def test_a_refresh_that_aws_does_not_list_yet_is_waited_for() -> None:
+    """What is listed right after the start may be the one before, and neither its success nor its failure is ours."""
+    earlier = facts(*AFTER.instances, version=NEW, refresh=refresh("Successful", 100, "r-0"))
+    failed = facts(*BEFORE.instances, refresh=refresh("Failed", 50, "r-0"))
+    for polls in ([earlier, AFTER], [failed, half(), AFTER]):
+        fleet = Fleet(*polls)
+        roll(fleet).wait()
+        assert next(fleet._polls, None) is None
+
+
+def test_a_start_whose_answer_was_lost_meets_itself() -> None:
+    """botocore sends it again, and AWS refuses a second refresh."""
+    fleet = Fleet(half(), half(), AFTER)
+    fleet.start_error = refused("InstanceRefreshInProgress")
+    roll(fleet).wait()
+    fleet = Fleet(facts(*BEFORE.instances, refresh=dataclasses.replace(refresh(), version="7")))
+    fleet.start_error = refused("InstanceRefreshInProgress")
+    with pytest.raises(ClientError):
+        roll(fleet)
 
 
 def test_an_instance_that_is_replaced_ends_the_roll_at_once_and_says_why() -> None:
@@ -162,13 +188,29 @@ def test_old_instances_that_leave_are_the_point() -> None:
 
 def test_launches_that_keep_failing_end_the_roll() -> None:
     """A region without capacity would hold the deployment for an hour."""
+    text = "no t4g.small capacity"
     fleet = Fleet(facts(instance(1), instance(2), refresh=refresh()))
-    fleet.launch_failures = ["no t4g.small capacity", "no t4g.small capacity"]
-    with pytest.raises(RollFailedError, match=r"no t4g\.small capacity"):
+    fleet.launch_failures = [{}, {"a-1": text}, {"a-2": text, "a-1": text}]
+    with pytest.raises(RollFailedError, match=r"no t4g\.small capacity") as caught:
         roll(fleet).wait()
+    assert not caught.value.blames
     fleet = Fleet(half(), AFTER)
-    fleet.launch_failures = ["no t4g.small capacity"]
+    fleet.launch_failures = [{}, {"a-1": text}]
     roll(fleet).wait()
+
+
+def test_launches_that_had_failed_before_do_not_count() -> None:
+    """The way back would fail for the way there."""
+    before = {"a-2": "no capacity", "a-1": "no capacity"}
+    fleet = Fleet(half(), AFTER)
+    fleet.launch_failures = [before, {"a-3": "no capacity", **before}]
+    roll(fleet).wait()
+    started_by_the_group = Fleet(AFTER)
+    started_by_the_group.launch_failures = [before]
+    clock = Clock()
+    SiteRoll(
+        started_by_the_group, "1.1.0", NEW, lambda site, text: None, sleep=clock.sleep, clock=clock
+    ).wait_for_group()
 
 
 def test_a_region_that_is_silent_for_a_moment_is_asked_again() -> None:
@@ -184,9 +226,10 @@ def test_a_region_that_stays_silent_is_lost() -> None:
 
 
 def test_a_refusal_is_not_waited_for() -> None:
-    """Permissions don't come back by asking again."""
-    with pytest.raises(RollFailedError, match="AccessDenied"):
+    """Permissions don't come back by asking again, and say nothing of the release."""
+    with pytest.raises(RollFailedError, match="AccessDenied") as caught:
         roll(Fleet(half(), refused("AccessDenied"))).wait()
+    assert not caught.value.blames
 
 
 def test_what_never_moves_ends() -> None:
@@ -196,9 +239,16 @@ def test_what_never_moves_ends() -> None:
 
 
 def test_stop_is_obeyed_at_the_next_poll() -> None:
-    """Ctrl-C, or another site's failure, must not wait for the end of the roll."""
+    """Ctrl-C, or another site's failure, must not wait for the end of the roll; nor is a refresh started then."""
+    stop = [False]
+    going = roll(Fleet(half()), stop=lambda: stop[0])
+    stop[0] = True
     with pytest.raises(StoppedError):
-        roll(Fleet(half()), stop=lambda: True).wait()
+        going.wait()
+    fleet = Fleet(BEFORE)
+    with pytest.raises(StoppedError):
+        roll(fleet, stop=lambda: True)
+    assert fleet.calls == []
 
 
 def test_the_canary_is_past_when_the_second_instance_comes() -> None:
@@ -279,8 +329,47 @@ class TestReturning:
         """Its next instances would be of the release that was undone."""
         empty = facts(version=NEW, desired=0)
         assert self.back(Fleet(empty)) == ["use 1"]
+        draining = facts(instance(3, NEW, lifecycle="Terminating"), version=NEW, desired=0)
+        assert self.back(Fleet(draining)) == ["use 1"]
 
+    def test_instances_that_leave_are_not_rolled(self) -> None:
+        """They are what a refresh has just replaced; a second one would replace those that serve."""
+        leaving = instance(3, NEW, lifecycle="Terminating")
+        fleet = Fleet(facts(instance(1), instance(2), leaving), BEFORE)
+        assert self.back(fleet) == []
 
-def test_every_poll_has_a_limit() -> None:
-    """The figures that the messages give are those that are used."""
-    assert rolling.STILL_SECONDS / 60 == 30
+    def test_a_refresh_back_that_was_left_alone_goes_on(self) -> None:
+        """AWS rolls a refresh back to what the group had when it began: the release that is undone."""
+        back = dataclasses.replace(refresh(), version=str(OLD))
+        going = facts(instance(1), instance(3, NEW), instance(4, NEW), version=NEW, refresh=back)
+        done = facts(instance(1), instance(2), refresh=dataclasses.replace(back, status="Successful"))
+        assert self.back(Fleet(going, going, done)) == []
+
+    def test_a_region_that_is_silent_for_a_moment_is_asked_again(self) -> None:
+        """The way back takes minutes too, and needs more of AWS than the way there."""
+        silence = ConnectTimeoutError(endpoint_url="https://x")
+        going = facts(instance(1), instance(3, NEW), refresh=refresh("RollbackInProgress"))
+        back = facts(instance(1), instance(5), refresh=refresh("RollbackSuccessful"))
+        assert self.back(Fleet(silence, half(), silence, silence, going, silence, back)) == ["roll back"]
+        with pytest.raises(RegionLostError):
+            self.back(Fleet(half(), silence))
+
+    @pytest.mark.parametrize("polls", [0, 1])
+    @pytest.mark.parametrize("begun", [half(), AFTER, facts(version=NEW, desired=0)])
+    def test_who_has_lost_the_lease_changes_nothing(self, polls: int, begun: FleetFacts) -> None:
+        """Whoever has it now has settled, and deployed something else by then."""
+
+        class LostError(Exception):
+            pass
+
+        fleet, left = Fleet(begun), [polls]
+
+        def check() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise LostError
+
+        clock = Clock()
+        with pytest.raises(LostError):
+            return_to(fleet, "1.0.0", OLD, lambda site, text: None, check=check, sleep=clock.sleep, clock=clock)
+        assert fleet.calls == []

@@ -1,25 +1,21 @@
 """Real dnf, of `make tools-debian`, reads what was published, as an instance does: over HTTP, by the VPC endpoint."""
 
 import json
-import os
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
-from tests.debian import needs, tool
+from tests import debian
+from tests.debian import needs
+from tests.http_server import Answering, listening
 from tests.lockstep.publishing.regions import REGIONS, REPOSITORY, Regions
 from tests.sandbox.machine.rpm_writer import File, Spec, build
 
 WriteFolder = Callable[..., Path]
 
-DNF = tool("dnf")
 RPMS = REPOSITORY / "examples" / "orders" / "rpms"
 VPCE = "vpce-0123456789abcdef0"
 (_, REGION) = REGIONS
@@ -40,66 +36,28 @@ def repository_url(regions: Regions) -> Iterator[str]:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     regions.aws("s3", REGION).put_bucket_policy(Bucket=regions.bucket(REGION), Policy=policy)
 
-    class Gateway(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Gateway(Answering):
+        def respond(self) -> None:
             request = urllib.request.Request(
                 f"{regions.url}/{regions.bucket(REGION)}{self.path}", headers={"X-Lockstep-Source-Vpce": VPCE}
             )
             try:
                 with urllib.request.urlopen(request, timeout=10) as answer:
-                    self._answer(answer.status, answer.read())
+                    self.answer(answer.status, answer.read())
             except urllib.error.HTTPError as error:
                 with error:
-                    self._answer(error.code, b"")
+                    self.answer(error.code)
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=[0.01], daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Gateway) as url:
+        yield url
 
 
 @pytest.fixture
 def dnf(tmp_path: Path) -> Callable[..., str]:
     """`dnf(url, arguments...)` with the repository at `url`, and nothing of this machine's; returns its stdout."""
-    root = tmp_path / "root"
-    for folder in ("etc/yum.repos.d", "log", "cache", "state"):
-        (root / folder).mkdir(parents=True)
-    (root / "etc" / "dnf.conf").write_text("[main]\nplugins=0\n")
 
     def run(url: str, *arguments: str) -> str:
-        command = [
-            str(DNF),
-            f"--config={root}/etc/dnf.conf",
-            f"--installroot={root}",
-            f"--setopt=cachedir={root}/cache",
-            f"--setopt=logdir={root}/log",
-            f"--setopt=persistdir={root}/state",
-            f"--setopt=reposdir={root}/etc/yum.repos.d",
-            "--setopt=module_platform_id=platform:al2023",
-            f"--repofrompath=lockstep,{url}",
-            "--repo=lockstep",
-            "--nogpgcheck",
-            "--releasever=2023",
-            "--forcearch=x86_64",
-            "--assumeyes",
-            "--quiet",
-            *arguments,
-        ]
-        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        done = debian.dnf(tmp_path / "root", url, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

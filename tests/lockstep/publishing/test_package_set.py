@@ -1,5 +1,6 @@
 """What can be published, and what is refused before anything is sent."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -64,6 +65,7 @@ def test_everything_that_cant_be_published_is_named_at_once(folder: Path, tmp_pa
     (folder / "to-folder").symlink_to(tmp_path / "outside")
     (folder / "to-inside").symlink_to("inside")
     (folder / "to-nothing").symlink_to("nothing")
+    (folder / "to-itself").symlink_to("to-itself")
     os.mkfifo(folder / "pipe")
     (folder / "line\nbreak").write_text("x")
     message = refused(lambda: find(folder))
@@ -71,7 +73,8 @@ def test_everything_that_cant_be_published_is_named_at_once(folder: Path, tmp_pa
         f"to-file is a link to {tmp_path}/secret, outside of the folder",
         "to-folder is a link to",
         "to-inside is a link to a folder",
-        "to-nothing can't be read: No such file or directory",
+        "to-nothing is a link that leads nowhere",
+        "to-itself is a link that leads nowhere",
         "pipe isn't a file",
         "'line\\nbreak' can't be the name of an object",
     ):
@@ -90,6 +93,8 @@ def test_an_empty_folder_is_no_release(folder: Path) -> None:
     (folder / "empty").mkdir()
     assert "is empty" in refused(lambda: find(folder))
     assert "isn't a folder" in refused(lambda: find(folder / "nothing"))
+    (folder / "circle").symlink_to("circle")
+    assert "isn't a folder" in refused(lambda: find(folder / "circle"))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +138,56 @@ def test_a_damaged_payload_of_a_large_package_is_refused_too(folder: Path, monke
     assert good.file.is_large
     assert len(read(good.file, good.header).parts) == -(-len(content) // 777)
     assert "its payload has sha256" in refused(lambda: read(bad.file, bad.header))
+
+
+def test_an_rpm_that_is_cut_off_after_it_was_found_is_named_with_the_others(folder: Path) -> None:
+    """A copy that is begun anew is shorter for a moment: whoever waits for the rest of it waits for ever."""
+    for name in ("a.rpm", "b.rpm"):
+        (folder / name).write_bytes(RPM)
+    (folder / "c.rpm").write_bytes(b"not an rpm at all")
+    files = find(folder)
+    (folder / "a.rpm").write_bytes(RPM[:400])
+    (folder / "b.rpm").write_bytes(RPM[:50])
+    message = refused(lambda: repodata.open_packages(files))
+    assert "a.rpm was changed while it was read" in message
+    assert "b.rpm was changed while it was read" in message
+    assert "c.rpm isn't a whole RPM" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda path: path.unlink(), "large was changed while it was read", id="deleted"),
+        pytest.param(lambda path: path.write_bytes(b"x" * 15), "large was changed while it was read", id="shorter"),
+        pytest.param(lambda path: path.write_bytes(b"x" * 10), "large was changed while it was read", id="a-part-less"),
+        pytest.param(lambda path: path.write_bytes(b"x" * 200), None, id="longer"),
+    ],
+)
+def test_a_large_file_has_the_parts_that_its_size_says_or_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], expected: str | None
+) -> None:
+    """It is read twice, and the second time must not be of more parts, or of others, than the first."""
+    monkeypatch.setattr(package_set, "PART_SIZE", 10)
+    (folder / "large").write_bytes(b"x" * 25)
+    (file,) = find(folder)
+    change(folder / "large")
+    if expected is None:
+        assert [len(part) for part in package_set.parts_of(file)] == [10, 10, 5]
+    else:
+        assert expected in refused(lambda: list(package_set.parts_of(file)))
+    assert "large was changed while it was read" in refused(lambda: package_set.check_unchanged(file))
+
+
+def test_a_large_file_that_cant_be_read_is_named_with_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad disk isn't a build that is still writing: waiting doesn't help."""
+    (folder / "large").write_bytes(b"x" * 25)
+    (file,) = find(folder)
+
+    def read(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(package_set, "_read_exactly", read)
+    assert "large can't be read: Input/output error" in refused(lambda: list(package_set.parts_of(file)))
 
 
 def test_packages_from_before_payload_digests_are_checked_by_their_md5(folder: Path) -> None:

@@ -352,6 +352,43 @@ def test_an_object_that_was_overwritten_is_never_recorded(regions: Regions, writ
     assert regions.record(SECOND) is None
 
 
+@pytest.mark.parametrize("ending", ["/notes", "-primary.xml.gz", "repomd.xml"])
+def test_a_release_that_was_damaged_after_it_was_recorded_is_not_called_complete(
+    regions: Regions, write_folder: WriteFolder, ending: str
+) -> None:
+    """Names and sizes are as they were: whoever was told by `deploy` to publish again would go in a circle."""
+    folder = write_folder(notes=b"read me")
+    regions.publish(folder)
+    key = regions.key(SECOND, ending)
+    regions.overwrite(SECOND, key, bytes(regions.objects(SECOND)[key]))
+    regions.delete(FIRST, regions.key(FIRST, "noarch.rpm"))
+    with pytest.raises(RefusedError) as caught:
+        regions.publish(folder)
+    assert f"{SECOND}: s3://{regions.bucket(SECOND)}/{key}" in caught.value.message
+    assert FIRST not in caught.value.message
+    # What was missing has been brought back all the same.
+    assert regions.key(FIRST, "noarch.rpm")
+    regions.delete(SECOND, key)
+    assert regions.publish(folder).regions[SECOND].uploaded == 1
+    assert regions.publish(folder).unchanged
+
+
+def test_a_repair_that_fails_says_what_becomes_of_the_release(regions: Regions, write_folder: WriteFolder) -> None:
+    """Sites may run it: "nothing of it can be seen yet" would be no answer to whether they still can."""
+    folder = write_folder(notes=b"read me")
+    regions.publish(folder)
+    for region in REGIONS:
+        regions.delete(region, regions.key(region, "/notes"))
+    regions.set_faults(deny("PutObject", region=SECOND))
+    with pytest.raises(LockstepError) as caught:
+        regions.publish(folder)
+    assert caught.value.message.endswith(
+        f"{FIRST} has all files, but release 1.0.0 stays as it was, incomplete in {SECOND}; run this again to go on"
+    )
+    regions.set_faults()
+    assert regions.publish(folder).regions[SECOND].uploaded == 1
+
+
 def test_what_is_there_with_another_size_is_named_and_kept(regions: Regions, write_folder: WriteFolder) -> None:
     """Whatever it is, somebody has put it there: writing over it would destroy the only trace."""
     folder = write_folder(notes=b"read me")

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from lockstep import aws as factory
 from lockstep.errors import ExitCode
-from tests.lockstep.publishing.regions import REGIONS, Regions, is_reading
+from lockstep.publishing.check import check_release
+from tests.lockstep.publishing.regions import APPLICATION, REGIONS, Regions, is_reading
 from tests.sandbox.checkout import eventually
 from tests.sandbox.machine.rpm_writer import File, Spec, build, scriptlet
 
@@ -102,6 +104,8 @@ def _ends(regions: Regions, status: ExitCode, expected: str, *arguments: str) ->
             "s3 PutObject",
         ),
         ({"kind": "deny", "operation": "PutObject"}, ExitCode.INVALID, "AccessDenied"),
+        ({"kind": "deny", "service": "sts"}, ExitCode.INVALID, "sts GetCallerIdentity failed with AccessDenied"),
+        ({"kind": "throttle", "service": "sts", "region": FIRST}, ExitCode.DONE, "release 1.0.0 is published"),
         ({"kind": "deny", "region": FIRST, "operation": "PutParameter"}, ExitCode.INCOMPLETE, "has the record"),
     ],
 )
@@ -113,7 +117,32 @@ def test_each_failure_has_its_exit_status_and_names_the_region(
     regions.set_faults(fault)
     _ends(regions, status, expected, "publish", "1.0.0", folder, "--yes")
     regions.set_faults()
+    _ends(regions, ExitCode.DONE, "release 1.0.0", "publish", "1.0.0", folder, "--yes")
+    assert regions.state()[FIRST] == regions.state()[SECOND]
+
+
+def test_damage_that_deploy_finds_is_named_again_until_it_is_deleted_and_then_repaired(
+    regions: Regions, write_folder: WriteFolder
+) -> None:
+    """`deploy` ends with "run `lockstep publish`", and must not hear that the release is complete."""
+    folder = str(write_folder(notes=b"read me"))
+    _ends(regions, ExitCode.DONE, "is published", "publish", "1.0.0", folder, "--yes")
+    before = regions.state()
+    key = regions.key(SECOND, "/notes")
+    regions.overwrite(SECOND, key, b"DAMAGED")
+    done = regions.run("publish", "1.0.0", folder, "--yes")
+    assert done.returncode == ExitCode.REFUSED, done.stderr
+    assert f"{SECOND}: s3://{regions.bucket(SECOND)}/{key} (notes) has SHA-256 checksum" in done.stderr
+    assert "nothing was written over it" in done.stderr
+    assert "`aws s3 rm`" in done.stderr
+    assert "is complete" not in done.stderr
+    assert regions.read(SECOND, key) == b"DAMAGED"
+    regions.delete(SECOND, key)
     _ends(regions, ExitCode.DONE, "release 1.0.0 is published", "publish", "1.0.0", folder, "--yes")
+    assert check_release(factory.client, regions.open_buckets(), APPLICATION, "1.0.0").problems == ()
+    assert {region: each["objects"] for region, each in regions.state().items()} == {
+        region: each["objects"] for region, each in before.items()
+    }
 
 
 def test_other_content_ends_with_4_and_lists_the_difference(regions: Regions, write_folder: WriteFolder) -> None:

@@ -1,0 +1,45 @@
+"""A deployment that is told to stop, at every stage: by Ctrl-C, or by a CI system that ends its job."""
+
+import pytest
+
+from tests.end_to_end.conftest import Shell
+from tests.end_to_end.releases import bring_up, in_wanted, is_clean, versions_at
+
+pytestmark = pytest.mark.engine
+
+
+def interrupt(shell: Shell, release: str, when: str, *signals: str) -> tuple[int, str]:
+    """Deploy `release`, and send `signals` once it has said `when`; returns its exit code and what it said."""
+    sent = "\n".join(f"kill -{each} $pid; sleep 0.3" for each in signals)
+    done = shell(
+        f"""lockstep deploy {release} --yes 2>said & pid=$!
+        until grep -q "{when}" said; do kill -0 $pid || break; sleep 0.05; done
+        {sent}
+        wait $pid; code=$?
+        cat said >&2; exit $code""",
+        expect=None,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_deployment_that_is_told_to_stop_goes_back(shell: Shell) -> None:
+    """Nobody who stops it wants half a release, or a release refused that nothing was wrong with."""
+    bring_up(shell, "1.0.0", "1.1.0", "1.2.0")
+    shell("lockstep deploy 1.0.0 --yes")
+    for when, signal in (("prepare primary: ", "TERM"), ("1 of 2 instances serve 1.1.0", "INT")):
+        code, said = interrupt(shell, "1.1.0", when, signal)
+        assert code == 130, said
+        assert "1.1.0 is undone, every site serves 1.0.0" in said
+        assert versions_at(shell) == {"primary": {"1.0.0"}, "secondary": {"1.0.0"}}
+        assert in_wanted(shell) == "1.0.0"
+        assert shell.json("lockstep status --json")["verdict"] == "ok"
+    # On its way back already, because the release is bad, it goes on, and ends as it would have.
+    code, said = interrupt(shell, "1.2.0", "can't be deployed", "INT")
+    assert code == 5, said
+    # Told twice, it ends at once, and says who goes on.
+    code, said = interrupt(shell, "1.1.0", "1 of 2 instances serve 1.1.0", "INT", "INT")
+    assert code == 130, said
+    assert "lockstep settle" in said
+    assert shell.json("lockstep settle --yes --json")["result"] == "undone"
+    assert versions_at(shell) == {"primary": {"1.0.0"}, "secondary": {"1.0.0"}}
+    assert is_clean(shell)
