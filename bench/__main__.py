@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import memory, parallel, preview, provider, publish
+from bench import deploy, memory, model, parallel, preview, provider, publish
 
 BENCHMARKS = {
     "preview": preview.run,
@@ -10,6 +10,8 @@ BENCHMARKS = {
     "parallel": parallel.run,
     "memory": memory.run,
     "publish": publish.run,
+    "deploy": deploy.run,
+    "model": model.run,
 }
 
 

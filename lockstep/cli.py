@@ -73,6 +73,12 @@ COMMANDS = (
         "status",
         "Show what every site wants and runs; exit 10 if a site is degraded.",
     ),
+    CommandEntry(
+        "model",
+        "lockstep.commands.model",
+        "model",
+        "Predict what losing a site costs; exit 8 if 99 % of its clients aren't back within the RTO.",
+    ),
     CommandEntry("sandbox", "lockstep.commands.sandbox", "app", "The local stand-in for AWS."),
 )
 

@@ -221,7 +221,7 @@ def test_text_where_an_object_belongs_is_refused_like_any_other_value(project: P
     """`pulumi config set` without `--path` writes text: reading it would end in a traceback."""
     file = project / "Pulumi.primary.yaml"
     file.write_text(file.read_text() + "  lockstep:fleet: two of them\n")
-    with pytest.raises(pulumi.RunError, match="an object with image, instanceTypes, instances and zones"):
+    with pytest.raises(pulumi.RunError, match="an object with image, instanceTypes, instances, bakeSeconds and zones"):
         bring_up("primary", project)
 
 

@@ -49,14 +49,27 @@ def _command(path: str, command: Any) -> Iterator[str]:
         for name, child in children.items():
             yield from _command(f"{path} {name}", child)
         return
-    yield from (f"## `{path}`", "", (command.help or "").strip(), "")
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    usage = " ".join([path, *(_form(each) for each in arguments)])
+    yield from (f"## `{usage}`", "", (command.help or "").strip(), "")
     options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    if arguments:
+        yield from ("| argument | meaning |", "|---|---|")
+        for argument in arguments:
+            yield f"| `{_form(argument)}` | {_cell(argument.help or '')} |"
+        yield ""
     if options:
         yield from ("| option | meaning |", "|---|---|")
         for option in options:
             names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-            yield f"| {names} | {option.help or ''} |"
+            yield f"| {names} | {_cell(option.help or '')} |"
         yield ""
+
+
+def _form(argument: Any) -> str:
+    """`NAME`, or `[NAME]` if it may be left out."""
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required else f"[{name}]"
 
 
 def configuration() -> str:
@@ -76,16 +89,23 @@ def configuration() -> str:
 
 
 def _key(key: Key) -> Iterator[str]:
-    default = "" if key.default is REQUIRED else f"`{key.default}`" if key.default not in (None, "", {}) else "none"
-    yield f"| `{key.full_name}` | {key.scope.value} | {_cell(key.expected)} | {default or 'required'} |"
+    default = "required" if key.default is REQUIRED else _default(key.default)
+    yield f"| `{key.full_name}` | {key.scope.value} | {_cell(key.expected)} | {default} |"
     if key.model is not None:
         yield from _fields(key.full_name, key.model)
 
 
 def _fields(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"`{field.default}`"
+        default = "required" if field.is_required() else _default(field.default)
         yield f"| `{prefix}.{field.alias or name}` | | {_cell(field.description or '')} | {default} |"
+
+
+def _default(value: Any) -> str:
+    """As it would stand in the file."""
+    if value in (None, "", {}):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _cell(text: str) -> str:
