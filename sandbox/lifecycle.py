@@ -10,13 +10,15 @@ import shutil
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lockstep.errors import FailedUnchangedError, InvalidInputError, RegionUnreachableError
-from sandbox import clock, leftovers, processes, state
+from sandbox import clock, leftovers, outages, processes, state
+from sandbox.outages import Outage
 from sandbox.start import HOST, PORT_OPTIONS, TURN_SECONDS, Ports, Project, Report, Start, fail, running
 from sandbox.state import HomeLock, SandboxState
 from sandbox.supervisor import describe, log_tail
@@ -45,7 +47,10 @@ class ProcessStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The sandbox in `home` at one moment. `record` is None if it isn't up; `log_tail` is set if something died."""
+    """The sandbox in `home` at one moment. `record` is None if it isn't up; `log_tail` is set if something died.
+
+    `lost` are the regions that are lost.
+    """
 
     home: Path
     health: Health
@@ -53,6 +58,7 @@ class Status:
     processes: tuple[ProcessStatus, ...] = ()
     uptime_seconds: float = 0.0
     log_tail: str = ""
+    lost: Mapping[str, Outage] = field(default_factory=dict)
 
     @property
     def resident_bytes(self) -> int:
@@ -75,6 +81,7 @@ class Status:
                 {"name": p.name, "pid": p.pid, "alive": p.alive, "residentBytes": p.resident_bytes, "log": str(p.log)}
                 for p in self.processes
             ],
+            "lost": {region: asdict(outage) for region, outage in self.lost.items()},
             "ended": record.ended if record else None,
         }
 
@@ -149,6 +156,7 @@ def status(home: Path) -> Status:
         processes=members,
         uptime_seconds=max(0.0, time.time() - record.started_at) if alive else 0.0,
         log_tail="" if record.is_up else _last_words(record, members),
+        lost=outages.current(record) if record.is_up else {},
     )
 
 

@@ -24,7 +24,9 @@ POLL_SECONDS = 0.01
 
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_DEAD_STATES = frozenset("ZXx")  # proc_pid_stat(5): zombie, dead
+# proc_pid_stat(5): zombie, dead; stopped on a signal.
+_DEAD_STATES = frozenset("ZXx")
+_STOPPED_STATES = frozenset("T")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -63,6 +65,29 @@ def identify(pid: int) -> ProcessId | None:
 def is_alive(process: ProcessId) -> bool:
     """Whether `process` still runs. A zombie does not: it holds no memory, no file and no port."""
     return identify(process.pid) == process
+
+
+def is_still(pid: int) -> bool:
+    """Whether the process that has `pid` is stopped (SIGSTOP), or is no more."""
+    stat = _read_stat(pid)
+    return stat is None or stat.state in _STOPPED_STATES | _DEAD_STATES
+
+
+def stop_descendants() -> list[ProcessId]:
+    """Stop (SIGSTOP) all that this process has started, and all that was started by them; returns them.
+
+    The caller must have no other thread that starts any.
+    """
+    stopped: dict[ProcessId, None] = {}
+    while True:
+        stats = {stat.process.pid: stat for stat in _all_stats() if stat.state not in _DEAD_STATES}
+        found = {stats[pid].process for pid in _with_descendants({os.getpid()}, stats) - {os.getpid()} if pid in stats}
+        # What one of them has started before it was stopped itself is seen by the next look.
+        if not found - stopped.keys():
+            return list(stopped)
+        for process in found - stopped.keys():
+            send_signal(process, signal.SIGSTOP)
+            stopped[process] = None
 
 
 def resident_bytes(process: ProcessId) -> int:

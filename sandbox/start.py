@@ -45,6 +45,9 @@ _NOTES = {
     "dns": "name server, UDP and TCP,",
     "gateway": "HTTP proxy to the sites' names",
 }
+# That of one that has no address: nobody asks the health checkers anything.
+_CHECKERS = "checkers"
+_CHECKERS_NOTE = "health checkers of Route 53"
 
 Report = Callable[[str], None]
 
@@ -132,14 +135,20 @@ class Start:
         self._report(f"hosted zone {self._project.zone}")
         self._supervisor.send("start", name="provider", command=_provider_command(addresses["api"], ports))
         self._supervisor.send("start", name="dns", command=_dns_command(addresses["api"], ports))
-        # In whatever order they are ready: the provider takes longest, and the gateway needs the name server only.
-        while not addresses.keys() >= _NOTES.keys():
+        # In whatever order they are ready: the provider takes longest; gateway and checkers need the name server.
+        awaited = {*_NOTES, _CHECKERS}
+        while awaited:
             answer = self._started()
-            name, address = answer["name"], _address(answer)
-            addresses[name] = address
+            name = answer["name"]
+            awaited.discard(name)
+            if name == _CHECKERS:
+                self._report(_CHECKERS_NOTE)
+                continue
+            address = addresses[name] = _address(answer)
             self._report(f"{_NOTES[name]} on {address}")
             if name == "dns":
                 self._supervisor.send("start", name="gateway", command=_gateway_command(address, ports))
+                self._supervisor.send("start", name=_CHECKERS, command=_checkers_command(addresses["api"], address))
         for running in self._stacks:
             running.finish()
         self._report(f"stacks {', '.join(self._project.stacks)}")
@@ -322,6 +331,10 @@ def _dns_command(endpoint: str, ports: Ports) -> list[str]:
 
 def _gateway_command(name_server: str, ports: Ports) -> list[str]:
     return [sys.executable, "-m", "sandbox.gateway", "--dns", name_server, "--port", str(ports.gateway)]
+
+
+def _checkers_command(endpoint: str, name_server: str) -> list[str]:
+    return [sys.executable, "-m", "sandbox.checkers", "--endpoint", endpoint, "--dns", name_server]
 
 
 def _address(answer: Mapping[str, Any]) -> str:

@@ -15,12 +15,12 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the parent ends (Linux; elsewhere nothing)."""
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this signal when the parent ends (Linux; elsewhere nothing)."""
     if platform.system() != "Linux":
         return
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
     if os.getppid() != parent:
         sys.exit(1)
 

@@ -1,8 +1,8 @@
 """Fetches programs of Debian's that tests hold the project against, without installing them: `make tools-debian`.
 
 They are unpacked into `.tools/debian/`, which git ignores: dnf and rpm (what instances install with), rpmbuild (example
-packages), cloud-init (judges user data). `debian.py chromium` adds another set. No root is needed, but for the first
-`apt-get update` of a machine. Standard library only.
+packages), cloud-init (judges user data), dig (asks the sandbox's name server). `debian.py chromium` adds another set.
+No root is needed, but for the first `apt-get update` of a machine. Standard library only.
 """
 
 import argparse
@@ -32,6 +32,9 @@ export LD_LIBRARY_PATH RPM_CONFIGDIR PATH
 %(start)s
 """
 _BINARY = 'exec "$root/usr/bin/%(name)s" "$@"'
+# It has `-v` where all others have `--version`.
+_DIG = """if [ "$1" = --version ]; then set -- -v; fi
+exec "$root/usr/bin/%(name)s" "$@\""""
 # Debian's own interpreter: its compiled modules are for that one.
 _SCRIPT = """unset PYTHONHOME VIRTUAL_ENV
 PYTHONPATH="$root/usr/lib/python3/dist-packages"
@@ -63,13 +66,14 @@ class Set:
 SETS = {
     "packages": Set(
         # rpm-common has what RPM_CONFIGDIR points at.
-        ("rpm", "rpm-common", "dnf", "cloud-init"),
+        ("rpm", "rpm-common", "dnf", "cloud-init", "bind9-dnsutils"),
         {
             "rpm": _BINARY,
             "rpmbuild": _BINARY,
             "rpmkeys": _BINARY,
             "dnf": _SCRIPT,
             "cloud-init": _SCRIPT,
+            "dig": _DIG,
         },
     ),
     "chromium": Set(("chromium",), {"chromium": _BROWSER}),

@@ -58,8 +58,8 @@ def main() -> int:
             addresses = {"endpoint": server.endpoint_url, "plainEndpoint": server.plain_endpoint_url}
             print(json.dumps(addresses), flush=True)
             wait_for_end()
-            # The server lets answers in progress finish, and this one would wait for a change of the zones.
-            zone_feed.versions.close()
+            # The server lets answers in progress finish, and these would wait for a change of zones and checks.
+            zone_feed.close()
     except LockstepError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code

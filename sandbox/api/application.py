@@ -96,15 +96,15 @@ class Application:
                 return _internal_failure(environ, context, error)
 
     def _answer(self, environ: dict[str, Any], context: RequestContext) -> Response:
-        fault = _fault(environ, context)
-        if fault is not None and fault.kind in ("throttle", "deny"):
-            return _response(faults.error(fault, _operation(environ, context)))
-        if fault is not None and not fault.after:
-            faults.break_connection(fault)
+        met = _fault(environ, context)
+        if met is not None and met.fault.kind in ("throttle", "deny"):
+            return _response(faults.error(met.fault, _operation(environ, context)))
+        if met is not None and not met.fault.after:
+            faults.break_connection(met)
         with backend_lock:
             response = self._dispatch(environ, context)
-        if fault is not None:
-            faults.break_connection(fault)
+        if met is not None:
+            faults.break_connection(met)
         return response
 
     def _dispatch(self, environ: dict[str, Any], context: RequestContext) -> Response:
@@ -176,7 +176,7 @@ def _operation(environ: dict[str, Any], context: RequestContext) -> unsupported.
     return unsupported.identify(environ, context.service, body)
 
 
-def _fault(environ: dict[str, Any], context: RequestContext) -> faults.Fault | None:
+def _fault(environ: dict[str, Any], context: RequestContext) -> faults.Met | None:
     """The fault that is set for this request."""
     if not faults.active():
         return None
@@ -184,7 +184,8 @@ def _fault(environ: dict[str, Any], context: RequestContext) -> faults.Fault | N
     stream = environ["wsgi.input"]
     if stream.seekable():
         stream.seek(0)
-    region = context.region or faults.bucket_region(environ["PATH_INFO"])
+    signed = context.region or faults.bucket_region(environ["PATH_INFO"])
+    region = faults.CONTROL_PLANES.get(operation.service, signed)
     agent = environ.get("HTTP_USER_AGENT", "")
     return faults.begin(faults.Call(region, operation.service, operation.name, agent))
 

@@ -29,6 +29,7 @@ from sandbox.api.autoscaling_members import (
     is_deleting,
     register,
     settle,
+    settle_all,
     specification_of,
     subnets_of,
     target_groups,
@@ -219,8 +220,7 @@ def _member(backend: Any, instance_id: str) -> tuple[Any, Any]:
 
 
 def _instances_ended(_original: Any, backend: Any, _instance_ids: list[str]) -> None:
-    for group in list(backend.autoscaling_groups.values()):
-        settle(group)
+    settle_all(backend)
 
 
 def _stop_instances(original: Any, responses: Any) -> Any:

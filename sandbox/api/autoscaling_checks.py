@@ -1,6 +1,7 @@
 """What EC2 Auto Scaling refuses of a group."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from moto.ec2.exceptions import EC2ClientError
 
@@ -22,27 +23,43 @@ PROCESSES = (
 # EC2 Auto Scaling API Reference, CreateAutoScalingGroup.
 NAME_MAX = 255
 HEALTH_CHECKS = ("EC2", "ELB")
+# Others that AWS has: nothing of the sandbox finds a volume or a VPC Lattice target unhealthy.
+UNSUPPORTED_HEALTH_CHECKS = ("EBS", "VPC_LATTICE")
 TERMINATION_POLICIES = ("Default", "OldestInstance", "NewestInstance", "OldestLaunchTemplate")
-# Parameters that would be kept and never act.
-UNSUPPORTED = (
-    "CapacityRebalance",
-    "Context",
-    "DesiredCapacityType",
-    "InstanceId",
-    "LaunchConfigurationName",
-    "LifecycleHookSpecificationList",
-    "LoadBalancerNames",
-    "MaxInstanceLifetime",
-    "MixedInstancesPolicy",
-    "PlacementGroup",
-    "TrafficSources",
-)
+# Parameters that would be kept and never act, each with the values that ask for nothing, beside empty ones (EC2 Auto
+# Scaling API Reference, CreateAutoScalingGroup and the types of its parameters).
+UNSUPPORTED: Final[Mapping[str, Sequence[object]]] = {
+    "AvailabilityZoneDistribution": [{"CapacityDistributionStrategy": "balanced-best-effort"}],
+    "AvailabilityZoneIds": (),
+    "AvailabilityZoneImpairmentPolicy": [
+        {"ZonalShiftEnabled": False},
+        {"ZonalShiftEnabled": False, "ImpairedZoneHealthCheckBehavior": "IgnoreUnhealthy"},
+        {"ZonalShiftEnabled": False, "ImpairedZoneHealthCheckBehavior": "ReplaceUnhealthy"},
+    ],
+    "CapacityRebalance": (),
+    # Without Capacity Reservations both mean On-Demand capacity.
+    "CapacityReservationSpecification": [{"CapacityReservationPreference": each} for each in ("default", "none")],
+    "Context": (),
+    "DeletionProtection": ["none"],
+    "DesiredCapacityType": ["units"],
+    "InstanceId": (),
+    "InstanceLifecyclePolicy": [{"RetentionTriggers": {"TerminateHookAbandon": "terminate"}}],
+    "LaunchConfigurationName": (),
+    "LifecycleHookSpecificationList": (),
+    "LoadBalancerNames": (),
+    "MaxInstanceLifetime": (),
+    "MixedInstancesPolicy": (),
+    "Operator": (),
+    "PlacementGroup": (),
+    "SkipZonalShiftValidation": (),
+    "TrafficSources": (),
+}
 
 
 def check_supported(params: dict[str, Any]) -> None:
     """Refuse parameters that would be kept and never act."""
-    for name in UNSUPPORTED:
-        if params.get(name) not in (None, False, 0, "", "units", [], {}):
+    for name, neutral in UNSUPPORTED.items():
+        if params.get(name) and params[name] not in neutral:
             unsupported(f"Auto Scaling groups with {name}")
 
 
@@ -96,23 +113,37 @@ def check_template(backend: Any, specification: dict[str, Any], subnets: list[An
 
 
 def check_target_groups(backend: Any, arns: list[str], subnets: list[Any]) -> None:
-    """Target groups that exist, in the VPC of the subnets."""
+    """Target groups of instances that exist, in the VPC of the subnets."""
     known, vpcs = backend.elbv2_backend.target_groups, {subnet.vpc_id for subnet in subnets}
     if any(arn not in known or known[arn].vpc_id not in vpcs for arn in arns):
         invalid("Provided Target Groups may not be valid. Please ensure they exist and try again.")
+    for arn in arns:
+        if known[arn].target_type != "instance":
+            invalid(
+                f"Provided Target Group '{arn}' has invalid target type. Please ensure all provided Target Groups have "
+                "target type of instance"
+            )
 
 
 def check_health_check(params: dict[str, Any]) -> None:
     """Kinds of health checks, periods, termination policies."""
-    kind = params.get("HealthCheckType")
-    if kind is not None and not set(kind.split(",")) <= set(HEALTH_CHECKS):
-        invalid(f"Invalid HealthCheckType '{kind}': it must be one of {', '.join(HEALTH_CHECKS)}, or both")
+    if params.get("HealthCheckType") is not None:
+        _check_kinds(str(params["HealthCheckType"]).split(","))
     for name in ("HealthCheckGracePeriod", "DefaultCooldown"):
         if params.get(name) is not None and int(params[name]) < 0:
             invalid(f"{name} must be 0 or more seconds, and is {params[name]}")
     for policy in params.get("TerminationPolicies") or []:
         if policy not in TERMINATION_POLICIES:
             unsupported(f"the termination policy {policy}")
+
+
+def _check_kinds(kinds: list[str]) -> None:
+    known = (*HEALTH_CHECKS, *UNSUPPORTED_HEALTH_CHECKS)
+    if not set(kinds) <= set(known):
+        invalid(f"Invalid HealthCheckType '{','.join(kinds)}': it must be one or more of {', '.join(known)}")
+    for kind in kinds:
+        if kind in UNSUPPORTED_HEALTH_CHECKS:
+            unsupported(f"Auto Scaling groups with the HealthCheckType {kind}")
 
 
 def check_name(backend: Any, name: str) -> None:

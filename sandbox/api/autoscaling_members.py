@@ -18,6 +18,7 @@ from sandbox.api import ec2_launch
 from sandbox.api.autoscaling_activities import at, record
 from sandbox.api.autoscaling_error import invalid
 from sandbox.api.autoscaling_maintenance import Bounds, bounds_of, ending
+from sandbox.api.workers import alone
 
 IN_SERVICE, TERMINATING = "InService", "Terminating"
 # The status of a group that is deleted by force (API Reference, AutoScalingGroup).
@@ -351,3 +352,10 @@ def settle(group: Any, trigger: str = "") -> None:
             return
         selected = f"At {now} instance {member.instance.id} was selected for termination."
         terminate(group, member, f"{first}At {now} an instance was taken out of service {stopped}  {selected}")
+
+
+def settle_all(backend: Any) -> None:
+    """`settle` every group of `backend`. One that fails keeps no other from it."""
+    for group in list(backend.autoscaling_groups.values()):
+        with alone(f"Auto Scaling group {group.arn}"):
+            settle(group)

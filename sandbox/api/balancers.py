@@ -8,7 +8,6 @@ targets, and goes on from there.
 import itertools
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,15 +15,15 @@ from moto.core.responses import ActionResult
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from sandbox.api import addresses, elbv2_draining
+from sandbox.api import addresses, backends, elbv2_draining, lost_regions
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.change import Change, wrap
 from sandbox.api.children import Child
 from sandbox.api.elbv2_configuration import REGISTRATION, configuration, unused_because
 from sandbox.api.elbv2_live import go_live, is_live
-from sandbox.api.workers import Worker
+from sandbox.api.workers import Worker, alone
 
-__all__ = ["addresses_by_name", "go_live", "is_live", "processes_in", "target_state", "worker"]
+__all__ = ["addresses_by_name", "children_in", "go_live", "is_live", "processes_in", "target_state", "worker"]
 
 TURN_SECONDS: Final = 0.1
 # A process that ends before it has listened is tried again after this, twice as long each time. Real seconds.
@@ -102,21 +101,27 @@ def addresses_by_name() -> dict[str, dict[str, Any]]:
     "EvaluateTargetHealth").
     """
     return {
-        each.dns_name.lower(): {"address": each.address, "healthy": _has_healthy_targets(each)}
+        each.dns_name.lower(): {"address": each.address, "healthy": _is_healthy(each)}
         for each in _balancers.values()
         if not each.stopping
     }
 
 
-def _has_healthy_targets(balancer: Balancer) -> bool:
+def _is_healthy(balancer: Balancer) -> bool:
     groups = list(balancer.health.values())
+    if lost_regions.is_lost(balancer.region):
+        return False
     return bool(groups) and all(any(target["state"] == "healthy" for target in each) for each in groups)
 
 
+def children_in(region: str) -> list[Child]:
+    """The processes of the balancers in a region."""
+    return [each.child for each in _balancers.values() if each.region == region and each.child is not None]
+
+
 def processes_in(region: str) -> list[int]:
-    """The process ids of the balancers in a region."""
-    children = [each.child for each in _balancers.values() if each.region == region]
-    return [child.pid for child in children if child is not None and child.pid is not None]
+    """Their process ids."""
+    return [child.pid for child in children_in(region) if child.pid is not None]
 
 
 def target_state(group_arn: str, instance_id: str) -> str | None:
@@ -126,16 +131,11 @@ def target_state(group_arn: str, instance_id: str) -> str | None:
     """
     if elbv2_draining.is_under_way(group_arn, instance_id):
         return "draining"
-    for backend in _backends():
+    for backend in backends.every(elbv2_backends):
         group = backend.target_groups.get(group_arn)
         if group is not None:
             return None if instance_id not in group.targets else str(_health(backend, group, instance_id)["state"])
     return None
-
-
-def _backends() -> Iterator[Any]:
-    for account in list(elbv2_backends.values()):
-        yield from list(account.values())
 
 
 def _health(backend: Any, group: Any, target_id: str) -> dict[str, Any]:
@@ -158,19 +158,23 @@ def turn() -> None:
     """Start, stop and configure what is due."""
     wanted = {
         balancer.arn: (backend, balancer)
-        for backend in _backends()
+        for backend in backends.every(elbv2_backends)
         for balancer in backend.load_balancers.values()
         if balancer.type == "application"
     }
     for arn, running in list(_balancers.items()):
-        if arn not in wanted and not running.stopping:
-            _stop(running)
-    groups = {arn: group for backend in _backends() for arn, group in backend.target_groups.items()}
+        if arn not in wanted and not running.stopping and not lost_regions.is_lost(running.region):
+            with alone(f"balancer {arn}"):
+                _stop(running)
+    groups = {arn: group for backend in backends.every(elbv2_backends) for arn, group in backend.target_groups.items()}
     elbv2_draining.settle(groups, {arn for arn in groups if any(each.uses(arn) for each in _balancers.values())})
     for arn, (backend, balancer) in wanted.items():
-        if arn not in _balancers:
-            _balancers[arn] = Balancer(arn, backend.region_name, balancer.dns_name, addresses.reserve())
-        _configure(_balancers[arn], backend, balancer)
+        if lost_regions.is_lost(backend.region_name):
+            continue
+        with alone(f"balancer {arn}"):
+            if arn not in _balancers:
+                _balancers[arn] = Balancer(arn, backend.region_name, balancer.dns_name, addresses.reserve())
+            _configure(_balancers[arn], backend, balancer)
 
 
 def _stop(running: Balancer) -> None:

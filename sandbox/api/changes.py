@@ -5,6 +5,7 @@ from importlib.metadata import version
 from sandbox.api import (
     autoscaling,
     balancers,
+    cloudwatch,
     ec2,
     ec2_launch,
     elbv2,
@@ -33,6 +34,7 @@ CHANGES: tuple[Change, ...] = (
     *balancers.CHANGES,
     *iam.CHANGES,
     *rds.CHANGES,
+    *cloudwatch.CHANGES,
 )
 
 _installed = False

@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Final
 
+from sandbox import processes
+
 OnMessage = Callable[[dict[str, Any]], None]
 OnEnd = Callable[[int], None]
 
@@ -29,7 +31,8 @@ _BUFFER: Final = 65536
 
 
 class Child:
-    """One process. `on_message` gets each JSON object that it prints, `on_end` its exit status (negative: the signal).
+    """One process. `on_message` gets each JSON object that it prints, but for those of `wait_until_going`, `on_end` its
+    exit status (negative: the signal).
 
     Both are called in the thread of the children, without the backend lock. What the child writes to stderr goes to the
     log of the API.
@@ -46,6 +49,7 @@ class Child:
         self._to_say: deque[bytes] = deque()
         self._ending = False
         self._ended = threading.Event()
+        self._goes_on = threading.Event()
         _room.post(self._start)
 
     @property
@@ -66,6 +70,24 @@ class Child:
     def kill(self) -> None:
         """End it at once."""
         _room.post(lambda: self._signal(signal.SIGKILL))
+
+    def stand_still(self, how: str) -> None:
+        """Tell it to stop where it is (`standstill.stand_still`), until `go_on`. See `is_still`."""
+        self.send({"do": "stand-still", "how": how})
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it stands still, or has ended."""
+        return self._ended.is_set() or (self.pid is not None and processes.is_still(self.pid))
+
+    def go_on(self) -> None:
+        """Have it go on; only once it `is_still`, else it would stop afterwards. See `wait_until_going`."""
+        self._goes_on.clear()
+        _room.post(lambda: self._signal(signal.SIGCONT))
+
+    def wait_until_going(self, timeout: float) -> bool:
+        """Wait until it has said `{"still": false}`, or has ended; False after `timeout` real seconds."""
+        return self._goes_on.wait(timeout)
 
     def wait(self, timeout: float) -> bool:
         """Wait until it has ended and `on_end` has run; False if it hasn't after `timeout` real seconds.
@@ -130,7 +152,11 @@ class Child:
 
     def _hear(self, line: bytes) -> None:
         try:
-            self._on_message(json.loads(line))
+            message = json.loads(line)
+            if message.get("still") is False:
+                self._goes_on.set()
+            else:
+                self._on_message(message)
         except Exception as error:
             print(f"sandbox API: {self.name} said {line!r}, and that failed: {error}", file=sys.stderr)
             traceback.print_exception(error, file=sys.stderr)
@@ -159,6 +185,7 @@ class Child:
             traceback.print_exception(error, file=sys.stderr)
         finally:
             self._ended.set()
+            self._goes_on.set()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and not self._ended.is_set():

@@ -7,21 +7,39 @@ from typing import Final
 
 from moto.autoscaling.models import autoscaling_backends
 
-from sandbox.api import autoscaling_members, balancers, ec2_launch, faults, instance_refresh, machines, zone_feed
+from sandbox.api import (
+    autoscaling_members,
+    backends,
+    balancers,
+    cloudwatch_turn,
+    ec2_launch,
+    faults,
+    instance_refresh,
+    machines,
+    metric_checks,
+    outages,
+    zone_feed,
+)
 from sandbox.api.workers import Worker
 
 TURN_SECONDS: Final = 0.2
 
 
 def _settle_groups() -> None:
-    for account in list(autoscaling_backends.values()):
-        for backend in list(account.values()):
-            for group in list(backend.autoscaling_groups.values()):
-                autoscaling_members.settle(group)
+    for backend in backends.alive(autoscaling_backends):
+        autoscaling_members.settle_all(backend)
 
 
 groups = Worker("groups", TURN_SECONDS, _settle_groups)
-WORKERS: Final = (machines.worker, balancers.worker, instance_refresh.worker, groups, zone_feed.worker)
+WORKERS: Final = (
+    machines.worker,
+    balancers.worker,
+    instance_refresh.worker,
+    groups,
+    cloudwatch_turn.worker,
+    metric_checks.worker,
+    zone_feed.worker,
+)
 
 
 def start(endpoint_url: str) -> None:
@@ -38,5 +56,7 @@ def stop() -> None:
     """End. Processes are ended by `children.stop_all`."""
     for worker in WORKERS:
         worker.stop()
+    # What stands still wouldn't hear that it is to end.
+    outages.heal_all()
     balancers.go_live(False)
     machines.serve_from("")

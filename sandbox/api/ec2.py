@@ -6,6 +6,7 @@ cleaning up) isn't judged twice. Starting instances is in `ec2_launch`.
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.ec2.models.subnets import SubnetBackend
 from moto.ec2.models.vpc_peering_connections import VPCPeeringConnectionBackend
 from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES, COVERED_ENDPOINT_SERVICES, VPCBackend, VPCEndPoint
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.availability_zones_and_regions import AvailabilityZonesAndRegions
 from moto.ec2.responses.internet_gateways import InternetGateways
 from moto.ec2.responses.nat_gateways import NatGateways
@@ -64,10 +66,34 @@ HEALTH_CHECKER_LISTS = {
     "route53-healthchecks": ("IPv4", ("15.177.0.0/18", "54.183.255.128/26", "54.228.16.0/26", "54.255.254.192/26")),
     "ipv6.route53-healthchecks": ("IPv6", ("2600:1f14:7ff:f800::/56", "2600:1f18:3fff:f800::/56")),
 }
+# EC2 API Reference, "Error codes", FilterLimitExceeded; the number is in what AWS answers.
+FILTER_VALUES_MAX = 200
 # EC2 User Guide, "Tag restrictions". Characters.
 TAG_KEY_MAX, TAG_VALUE_MAX = 128, 256
 GATEWAY_SERVICES = ("s3", "dynamodb")
+# Where a request about security group rules has CIDR blocks, and of which kind.
+RANGES = ("IpRanges", "Ipv6Ranges")
+CIDRS: dict[str, type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]] = {
+    "CidrIp": ipaddress.IPv4Network,
+    "CidrIpv4": ipaddress.IPv4Network,
+    "CidrIpv6": ipaddress.IPv6Network,
+}
+# What a CIDR block looks like: always with its length, where Python takes an address and a netmask too.
+BLOCK = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
 POLICY_ROOT_KEYS = {"Version", "Id", "Statement"}
+
+
+# --- every request ---------------------------------------------------------------------------------------------
+
+
+def _filters(original: Any, responses: Any) -> Any:
+    filters = original(responses)
+    if sum(len(values) for values in filters.values()) > FILTER_VALUES_MAX:
+        refuse(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {FILTER_VALUES_MAX}",
+        )
+    return filters
 
 
 # --- regions and zones ----------------------------------------------------------------------------------------
@@ -270,13 +296,21 @@ def _describe_prefix_lists(original: Any, backend: Any, prefix_list_ids: Any = N
 
 
 def _network(cidr: str, parameter: str = "cidrBlock") -> ipaddress.IPv4Network:
-    try:
-        return ipaddress.IPv4Network(cidr, strict=False)
-    except ValueError:
+    """The block as AWS keeps it, without host bits (EC2 API Reference, CreateVpc, CreateSubnet, CreateRoute)."""
+    if not _is_block(cidr, ipaddress.IPv4Network):
         refuse(
             "InvalidParameterValue",
             f"Value ({cidr}) for parameter {parameter} is invalid. This is not a valid CIDR block.",
         )
+    return ipaddress.IPv4Network(cidr, strict=False)
+
+
+def _is_block(cidr: str, kind: type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]) -> bool:
+    try:
+        kind(cidr, strict=False)
+    except ValueError:
+        return False
+    return bool(BLOCK.fullmatch(cidr))
 
 
 def _canonical(cidr: str | None) -> str | None:
@@ -433,7 +467,31 @@ def _create_security_group(original: Any, responses: Any) -> Any:
     return original(responses)
 
 
+def _block(cidr: str, kind: type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network]) -> str:
+    """The block as AWS keeps it in a rule, with its host bits cleared."""
+    if not _is_block(cidr, kind):
+        refuse("InvalidParameterValue", f"CIDR block {cidr} is malformed")
+    return str(kind(cidr, strict=False))
+
+
+def _canonicalize(responses: Any) -> None:
+    """Clear the host bits of every block that a request about rules names (EC2 API Reference, IpRange, Ipv6Range)."""
+    permissions = responses._get_param("IpPermissions", [])
+    ranges = [each for permission in permissions for kind in RANGES for each in permission.get(kind, [])]
+    changed = [each.get("SecurityGroupRule", {}) for each in responses._get_param("SecurityGroupRules", [])]
+    for holder in [responses.params, *ranges, *changed]:
+        for key, kind in CIDRS.items():
+            if holder.get(key):
+                holder[key] = _block(holder[key], kind)
+
+
+def _about_rules(original: Any, responses: Any) -> Any:
+    _canonicalize(responses)
+    return original(responses)
+
+
 def _authorize(original: Any, responses: Any) -> Any:
+    _canonicalize(responses)
     backend = responses.ec2_backend
     for permission in responses._get_param("IpPermissions", []):
         for entry in permission.get("PrefixListIds", []):
@@ -742,6 +800,14 @@ def _apply_groups() -> None:
     wrap(SecurityGroups, "delete_security_group", _delete_security_group)
     wrap(SecurityGroups, "authorize_security_group_ingress", _authorize)
     wrap(SecurityGroups, "authorize_security_group_egress", _authorize)
+    for operation in (
+        "modify_security_group_rules",
+        "revoke_security_group_egress",
+        "revoke_security_group_ingress",
+        "update_security_group_rule_descriptions_egress",
+        "update_security_group_rule_descriptions_ingress",
+    ):
+        wrap(SecurityGroups, operation, _about_rules)
 
 
 def _apply_routes() -> None:
@@ -759,6 +825,14 @@ def _apply_endpoints() -> None:
 
 
 CHANGES: tuple[Change, ...] = (
+    Change(
+        name="ec2-filter-values",
+        why=(
+            "moto takes any number of values in the filters of a call. AWS takes 200, so that a fleet that is larger "
+            "can't be described by its ids in one (EC2 API Reference, 'Error codes': FilterLimitExceeded)."
+        ),
+        apply=lambda: wrap(EC2BaseResponse, "_filters_from_querystring", _filters),
+    ),
     Change(
         name="ec2-regions-and-zones",
         why=(
@@ -815,9 +889,9 @@ CHANGES: tuple[Change, ...] = (
     Change(
         name="ec2-security-group-rules",
         why=(
-            "moto deletes security groups that are in use and the default one, and takes rules with unknown prefix "
-            "lists or groups and reversed ports. AWS: EC2 API Reference, DeleteSecurityGroup (DependencyViolation), "
-            "AuthorizeSecurityGroupIngress."
+            "moto deletes security groups that are in use and the default one, takes rules with unknown prefix lists "
+            "or groups and reversed ports, and keeps host bits in their CIDR blocks. AWS: EC2 API Reference, "
+            "DeleteSecurityGroup (DependencyViolation), AuthorizeSecurityGroupIngress, IpRange (canonical form)."
         ),
         apply=_apply_groups,
     ),

@@ -1,5 +1,7 @@
 """Attributes of load balancers and target groups: what there is, what it may be, and what it is by default."""
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from moto.elbv2.models import ELBv2Backend
@@ -8,12 +10,40 @@ from sandbox.api.change import Change, wrap
 from sandbox.api.elbv2_error import refuse
 
 BOOLEAN = ("true", "false")
-# Elastic Load Balancing API Reference, LoadBalancerAttribute: allowed values, or (low, high), or None for any text.
-LOAD_BALANCER_ATTRIBUTES: dict[str, tuple[str, ...] | tuple[int, int] | None] = {
+
+
+@dataclass(frozen=True)
+class Between:
+    """A whole number from `low` to `high`, without an end if that is None; or `off`, if it can be."""
+
+    low: int
+    high: int | None = None
+    can_be_off: bool = False
+
+    def takes(self, value: str) -> bool:
+        """Whether it may be `value`."""
+        if value == "off":
+            return self.can_be_off
+        # Other scripts' digits are no numbers to AWS, and longer ones none to anybody.
+        if not re.fullmatch(r"[0-9]{1,9}", value):
+            return False
+        return self.low <= int(value) and (self.high is None or int(value) <= self.high)
+
+    def __str__(self) -> str:
+        """As AWS names it."""
+        numbers = f"between '{self.low}-{self.high}' inclusive" if self.high is not None else f"'{self.low}' or more"
+        return f"{numbers}, or 'off'" if self.can_be_off else numbers
+
+
+Values = tuple[str, ...] | Between | None
+"""What an attribute may be: one of some words, a number, or any text."""
+
+# Elastic Load Balancing API Reference, LoadBalancerAttribute.
+LOAD_BALANCER_ATTRIBUTES: dict[str, Values] = {
     "access_logs.s3.bucket": None,
     "access_logs.s3.enabled": BOOLEAN,
     "access_logs.s3.prefix": None,
-    "client_keep_alive.seconds": (60, 604800),
+    "client_keep_alive.seconds": Between(60, 604800),
     "connection_logs.s3.bucket": None,
     "connection_logs.s3.enabled": BOOLEAN,
     "connection_logs.s3.prefix": None,
@@ -21,7 +51,7 @@ LOAD_BALANCER_ATTRIBUTES: dict[str, tuple[str, ...] | tuple[int, int] | None] = 
     "health_check_logs.s3.bucket": None,
     "health_check_logs.s3.enabled": BOOLEAN,
     "health_check_logs.s3.prefix": None,
-    "idle_timeout.timeout_seconds": (1, 4000),
+    "idle_timeout.timeout_seconds": Between(1, 4000),
     "ipv6.deny_all_igw_traffic": BOOLEAN,
     # Always on for application load balancers.
     "load_balancing.cross_zone.enabled": ("true",),
@@ -62,21 +92,21 @@ LOAD_BALANCER_DEFAULTS = {
 }
 
 # Elastic Load Balancing API Reference, TargetGroupAttribute, those of instance and ip targets of an HTTP group.
-TARGET_GROUP_ATTRIBUTES: dict[str, tuple[str, ...] | tuple[int, int] | None] = {
-    "deregistration_delay.timeout_seconds": (0, 3600),
+TARGET_GROUP_ATTRIBUTES: dict[str, Values] = {
+    "deregistration_delay.timeout_seconds": Between(0, 3600),
     "load_balancing.algorithm.anomaly_mitigation": ("on", "off"),
     "load_balancing.algorithm.type": ("round_robin", "least_outstanding_requests", "weighted_random"),
     "load_balancing.cross_zone.enabled": ("true", "false", "use_load_balancer_configuration"),
-    "slow_start.duration_seconds": (0, 900),
+    "slow_start.duration_seconds": Between(0, 900),
     "stickiness.app_cookie.cookie_name": None,
-    "stickiness.app_cookie.duration_seconds": (1, 604800),
+    "stickiness.app_cookie.duration_seconds": Between(1, 604800),
     "stickiness.enabled": BOOLEAN,
-    "stickiness.lb_cookie.duration_seconds": (1, 604800),
+    "stickiness.lb_cookie.duration_seconds": Between(1, 604800),
     "stickiness.type": ("lb_cookie", "app_cookie"),
-    "target_group_health.dns_failover.minimum_healthy_targets.count": None,
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": None,
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": None,
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": None,
+    "target_group_health.dns_failover.minimum_healthy_targets.count": Between(1, can_be_off=True),
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": Between(1, 100, can_be_off=True),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": Between(1),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": Between(1, 100, can_be_off=True),
 }
 TARGET_GROUP_DEFAULTS = {
     "deregistration_delay.timeout_seconds": "300",
@@ -94,21 +124,19 @@ TARGET_GROUP_DEFAULTS = {
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": "1",
     "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": "off",
 }
+_THRESHOLDS = ("target_group_health.dns_failover", "target_group_health.unhealthy_state_routing")
 
 
-def _check(kind: str, attributes: dict[str, str], rules: dict[str, tuple[str, ...] | tuple[int, int] | None]) -> None:
+def _check(kind: str, attributes: dict[str, str], rules: dict[str, Values]) -> None:
     for key, value in attributes.items():
         if key not in rules:
             refuse("ValidationError", f"{kind} attribute key '{key}' is not recognized")
         rule = rules[key]
-        if rule is None:
-            continue
-        if isinstance(rule[0], int):
-            low, high = rule
-            if not value.isdigit() or not int(low) <= int(value) <= int(high):
-                refuse("ValidationError", f"'{key}' value '{value}' must be between '{low}-{high}' inclusive")
-        elif value not in rule:
-            refuse("ValidationError", f"'{key}' value '{value}' must be one of [{', '.join(map(str, rule))}]")
+        if isinstance(rule, Between):
+            if not rule.takes(value):
+                refuse("ValidationError", f"'{key}' value '{value}' must be {rule}")
+        elif rule is not None and value not in rule:
+            refuse("ValidationError", f"'{key}' value '{value}' must be one of [{', '.join(rule)}]")
 
 
 def _modify_load_balancer_attributes(_original: Any, backend: Any, arn: str, attrs: dict[str, str]) -> dict[str, str]:
@@ -122,6 +150,18 @@ def _modify_load_balancer_attributes(_original: Any, backend: Any, arn: str, att
             refuse("InvalidConfigurationRequest", f"{log}.s3.bucket must be set when {log}.s3.enabled is true")
     balancer.attrs = changed
     return changed
+
+
+def _check_thresholds(attributes: dict[str, str]) -> None:
+    """User Guide for Application Load Balancers, "Target group health", Requirements and considerations."""
+    for unit in ("count", "percentage"):
+        failover, routing = (attributes[f"{each}.minimum_healthy_targets.{unit}"] for each in _THRESHOLDS)
+        if "off" not in (failover, routing) and int(failover) < int(routing):
+            refuse(
+                "ValidationError",
+                "The threshold for DNS failover must be greater than or equal to the threshold for routing failover: "
+                f"the {unit} is '{failover}' for the one and '{routing}' for the other",
+            )
 
 
 def _modify_target_group_attributes(_original: Any, backend: Any, target_group_arn: str, attributes: Any) -> None:
@@ -138,6 +178,7 @@ def _modify_target_group_attributes(_original: Any, backend: Any, target_group_a
             "InvalidConfigurationRequest",
             "You must set an application cookie name to enable stickiness of type 'app_cookie'",
         )
+    _check_thresholds(changed)
     group.attributes = changed
 
 
@@ -154,7 +195,7 @@ CHANGES: tuple[Change, ...] = (
         name="elbv2-target-group-attributes",
         why=(
             "moto takes any value of a target group's attributes. AWS: Elastic Load Balancing API Reference, "
-            "TargetGroupAttribute."
+            "TargetGroupAttribute; User Guide for Application Load Balancers, 'Target group health'."
         ),
         apply=lambda: wrap(ELBv2Backend, "modify_target_group_attributes", _modify_target_group_attributes),
     ),

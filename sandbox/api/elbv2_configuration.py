@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.api import elbv2_draining, machines
 from sandbox.api.elbv2_actions import forwards_to
+from sandbox.api.elbv2_instances import instance_of
 from sandbox.api.reachability import balancer_is_public, balancer_reaches
 
 REGISTRATION = "Registration"
@@ -93,17 +94,6 @@ def _target(backend: Any, balancer: Any, group: Any, target: dict[str, Any]) -> 
         "registration": target.get(REGISTRATION, 0),
         "checkable": reaches(_check_port(group) or port),
     }
-
-
-def instance_of(group: Any, target_id: str) -> Any | None:
-    """The instance behind a target: of an `ip` group the one that runs at the address, None if nothing does."""
-    if group.target_type == "instance":
-        return group.ec2_backend.get_instance_by_id(target_id)
-    for reservation in group.ec2_backend.reservations.values():
-        for instance in reservation.instances:
-            if instance.vpc_id == group.vpc_id and instance.private_ip == target_id and instance.state == "running":
-                return instance
-    return None
 
 
 def unused_because(balancer: Any, group: Any, target_id: str) -> tuple[str, str] | None:

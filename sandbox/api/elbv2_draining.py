@@ -13,13 +13,18 @@ from moto.core.utils import utcnow
 
 from sandbox import clock
 from sandbox.api import machines
+from sandbox.api.elbv2_instances import instance_of
+from sandbox.api.workers import alone
 
 DELAY = "deregistration_delay.timeout_seconds"
 
 
 @dataclass
 class _Draining:
+    """`instance_id` is the instance that was behind the target when it was deregistered; None if none was."""
+
     target: dict[str, Any]
+    instance_id: str | None
     since: datetime = field(default_factory=utcnow)
     done: bool = False
 
@@ -30,8 +35,10 @@ _draining: dict[str, dict[str, _Draining]] = {}
 def begin(group: Any, targets: Iterable[dict[str, Any]]) -> None:
     """Have these targets, as moto had them in `group`, drain."""
     for target in targets:
-        told = {"id": target["Id"], "port": int(target["Port"]), "host": machines.address_of(target["Id"])}
-        _draining.setdefault(group.arn, {})[target["Id"]] = _Draining({**told, "reachable": True})
+        instance = instance_of(group, target["Id"])
+        instance_id = None if instance is None else str(instance.id)
+        told = {"id": target["Id"], "port": int(target["Port"]), "host": _host(instance_id), "reachable": True}
+        _draining.setdefault(group.arn, {})[target["Id"]] = _Draining(told, instance_id)
 
 
 def cancel(arn: str, target_ids: Iterable[str]) -> None:
@@ -71,9 +78,14 @@ def settle(groups: dict[str, Any], used: Collection[str]) -> None:
         if arn not in groups:
             del _draining[arn]
             continue
-        delay = clock.real(float(groups[arn].attributes[DELAY]))
-        for target_id, each in list(targets.items()):
-            if (utcnow() - each.since).total_seconds() >= delay:
-                del targets[target_id]
-            elif arn not in used or machines.address_of(target_id) is None:
-                each.done = True
+        with alone(f"draining of {arn}"):
+            delay = clock.real(float(groups[arn].attributes[DELAY]))
+            for target_id, each in list(targets.items()):
+                if (utcnow() - each.since).total_seconds() >= delay:
+                    del targets[target_id]
+                elif arn not in used or _host(each.instance_id) is None:
+                    each.done = True
+
+
+def _host(instance_id: str | None) -> str | None:
+    return None if instance_id is None else machines.address_of(instance_id)

@@ -58,7 +58,7 @@ def _create_listener(original: Any, responses: Any) -> Any:
     _check_free_port(balancer, port)
     arns = [certificate["CertificateArn"] for certificate in certificates]
     _check_security(backend, protocol, arns, responses._get_param("SslPolicy"))
-    check_actions(backend, balancer, responses._get_param("DefaultActions", []))
+    check_actions(backend, balancer, protocol, responses._get_param("DefaultActions", []))
     result = original(responses)
     if protocol == "HTTP":
         # moto gives every listener a TLS policy.
@@ -81,13 +81,15 @@ def _modify_listener(original: Any, responses: Any) -> Any:
     balancer, listener = listener_with(backend, responses._get_param("ListenerArn"))
     port, protocol = responses._get_param("Port"), responses._get_param("Protocol") or listener.protocol
     check_port(port)
+    # moto has AWS's rule for new listeners only.
+    backend._validate_port_and_protocol(balancer.type, port or listener.port, protocol)
     if port is not None:
         _check_free_port(balancer, port, but=listener.arn)
     given = [certificate["CertificateArn"] for certificate in responses._get_param("Certificates", [])]
     kept = listener.certificates if listener.protocol == protocol == "HTTPS" else []
     _check_security(backend, protocol, given or kept, responses._get_param("SslPolicy"))
     actions = responses._get_param("DefaultActions", [])
-    check_actions(backend, balancer, actions)
+    check_actions(backend, balancer, protocol, actions)
     return original(responses)
 
 
@@ -101,9 +103,9 @@ CHANGES: tuple[Change, ...] = (
         name="elbv2-listeners",
         why=(
             "moto takes a second listener on a port, certificates that don't exist or aren't issued, HTTPS without "
-            "one, and a target group of another VPC or balancer. AWS: Elastic Load Balancing API Reference, "
-            "CreateListener, ModifyListener (DuplicateListener, CertificateNotFound, UnsupportedCertificate, "
-            "TargetGroupAssociationLimit)."
+            "one, changes to a protocol that the load balancer doesn't have, and a target group of another VPC or "
+            "balancer. AWS: Elastic Load Balancing API Reference, CreateListener, ModifyListener (DuplicateListener, "
+            "CertificateNotFound, UnsupportedCertificate, TargetGroupAssociationLimit)."
         ),
         apply=_apply,
     ),

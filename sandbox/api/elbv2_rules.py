@@ -33,6 +33,9 @@ CONFIGS = {
 _WITH_WILDCARDS = ("host-header", "http-header", "path-pattern", "query-string")
 # User Guide, "Host conditions" and "Path conditions".
 _HOST = re.compile(r"[A-Za-z0-9.*?_-]+")
+# API Reference, HostHeaderConditionConfig and HttpHeaderConditionConfig. How long they may be, moto knows.
+_HOST_END = re.compile(r".*\.[A-Za-z]+")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH = re.compile(r"""[A-Za-z0-9_.$/~"'@:+&*?-]+""")
 _METHOD = re.compile(r"[A-Z_-]+")
 
@@ -72,6 +75,14 @@ def _problems(condition: dict[str, Any]) -> Iterator[str]:
         patterns = {"host-header": _HOST, "path-pattern": _PATH, "http-request-method": _METHOD}
         if field in patterns and not patterns[field].fullmatch(value):
             yield f"The {field} value '{value}' contains invalid characters"
+        if field == "host-header" and not _HOST_END.fullmatch(value):
+            yield f"The host-header value '{value}' must contain a '.', and only letters after the last one"
+    if field == "http-header":
+        name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName") or ""
+        if not _HEADER.fullmatch(name):
+            yield f"The HTTP header name '{name}' is empty or contains invalid characters"
+        if name.lower() == "host":
+            yield "The host header can't be used in a condition of type 'http-header': use one of type 'host-header'"
 
 
 def _is_block(value: str) -> bool:
@@ -92,7 +103,7 @@ def _create_rule(
     actions: list[dict[str, Any]],
     tags: list[dict[str, str]] | None = None,
 ) -> Any:
-    balancer, _ = listener_with(backend, listener_arn)
+    balancer, listener = listener_with(backend, listener_arn)
     if not 1 <= int(priority) <= PRIORITY_MAX:
         refuse("ValidationError", f"Rule priority '{priority}' must be between '1' and '{PRIORITY_MAX}' inclusive")
     if not conditions:
@@ -103,7 +114,7 @@ def _create_rule(
     if rules >= RULES_MAX:
         refuse("TooManyRules", f"The maximum number of rules on load balancer '{balancer.arn}' has been reached")
     _check_conditions(conditions)
-    check_actions(backend, balancer, actions)
+    check_actions(backend, balancer, listener.protocol, actions)
     return original(backend, listener_arn, conditions, priority, actions, tags)
 
 
@@ -114,9 +125,9 @@ def _modify_rule(
     (rule,) = backend.describe_rules(None, [rule_arn])
     if rule.is_default:
         refuse("OperationNotPermitted", f"Default rule '{rule_arn}' cannot be modified")
-    balancer, _ = listener_with(backend, rule.listener_arn)
+    balancer, listener = listener_with(backend, rule.listener_arn)
     _check_conditions(conditions)
-    check_actions(backend, balancer, actions)
+    check_actions(backend, balancer, listener.protocol, actions)
     return original(backend, rule_arn, conditions, actions)
 
 
@@ -137,10 +148,10 @@ CHANGES: tuple[Change, ...] = (
     Change(
         name="elbv2-rules",
         why=(
-            "moto takes any priority, number of conditions and values, redirects to themselves, and target groups of "
-            "other balancers, and deletes a rule that doesn't exist. AWS: Elastic Load Balancing API Reference, "
-            "CreateRule, ModifyRule, DeleteRule; User Guide for Application Load Balancers, 'Condition types for "
-            "listener rules', 'Quotas'."
+            "moto takes any priority, number of conditions and values, host and header, redirects to themselves or to "
+            "what is no URL, and target groups of other balancers, and deletes a rule that doesn't exist. AWS: Elastic "
+            "Load Balancing API Reference, CreateRule, ModifyRule, DeleteRule, RedirectActionConfig; User Guide for "
+            "Application Load Balancers, 'Condition types for listener rules', 'Quotas'."
         ),
         apply=_apply,
     ),

@@ -12,7 +12,7 @@ import random
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
@@ -20,6 +20,11 @@ from moto.s3.models import s3_backends
 from sandbox.api import control
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.unsupported import ErrorResponse, Operation, error_response
+
+CONTROL_PLANES: Final = {"iam": "us-east-1", "route53": "us-east-1"}
+"""Where requests of global services are served, whatever region they are signed for (AWS Fault Isolation Boundaries,
+"Global services").
+"""
 
 # What each kind does to a request; `capacity` isn't about requests but about instances that are to be launched.
 KINDS: Final = ("refuse", "vanish", "throttle", "deny", "capacity")
@@ -86,6 +91,14 @@ class Call:
     user_agent: str
 
 
+@dataclass(frozen=True)
+class Met:
+    """A fault that a request has met, and the event that ends its wait: its own plan's, whatever is set meanwhile."""
+
+    fault: Fault
+    released: threading.Event
+
+
 @dataclass
 class _Plan:
     """The faults that are set, and what waits because of them."""
@@ -96,6 +109,8 @@ class _Plan:
 
 _lock = threading.Lock()
 _plan = _Plan()
+# By lost region; `POST` to faults leaves them alone.
+_outages: dict[str, _Plan] = {}
 _calls: list[Call] | None = None
 # Seeded anew with each plan, so that a share hits the same requests in each run.
 _chance = random.Random(0)
@@ -103,22 +118,23 @@ _chance = random.Random(0)
 
 def active() -> bool:
     """Whether requests have to be looked at; identifying each one costs time."""
-    return bool(_plan.faults) or _calls is not None
+    return bool(_plan.faults or _outages) or _calls is not None
 
 
-def begin(call: Call) -> Fault | None:
+def begin(call: Call) -> Met | None:
     """Note `call`, and return the fault that it meets."""
     with _lock:
         if _calls is not None:
             _calls.append(call)
-        return next((fault for fault in _plan.faults if fault.matches(call)), None)
+        plans = (*_outages.values(), _plan)
+        return next((Met(fault, each.released) for each in plans for fault in each.faults if fault.matches(call)), None)
 
 
-def break_connection(fault: Fault) -> None:
+def break_connection(met: Met) -> NoReturn:
     """Raise ConnectionResetError: at once, or for `vanish` when the faults change."""
-    if fault.kind == "vanish":
-        _plan.released.wait()
-    raise ConnectionResetError(f"a fault is set: {fault.kind}")
+    if met.fault.kind == "vanish":
+        met.released.wait()
+    raise ConnectionResetError(f"a fault is set: {met.fault.kind}")
 
 
 def error(fault: Fault, operation: Operation) -> ErrorResponse:
@@ -149,12 +165,28 @@ def bucket_region(path: str) -> str | None:
         return None if bucket is None else str(bucket.region_name)
 
 
+def lose(region: str, how: str) -> None:
+    """Have each request of `region` meet with a fault of kind `how`, whatever other faults are set."""
+    with _lock:
+        _outages[region] = _Plan([Fault(how, region=region)])
+
+
+def find(region: str) -> None:
+    """Take back `lose`. What was held ends without an answer."""
+    with _lock:
+        before = _outages.pop(region, None)
+    if before is not None:
+        before.released.set()
+
+
 def reset() -> None:
-    """No faults, no list of calls."""
+    """No faults, no list of calls. What was held goes on."""
     global _plan, _calls
     with _lock:
-        before, _plan, _calls = _plan, _Plan(), None
-    before.released.set()
+        before, _plan, _calls = [_plan, *_outages.values()], _Plan(), None
+        _outages.clear()
+    for each in before:
+        each.released.set()
 
 
 def _same(fault: Fault, call: Call) -> bool:

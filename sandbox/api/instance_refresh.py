@@ -13,7 +13,7 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 
-from sandbox.api import ec2_launch
+from sandbox.api import backends, ec2_launch
 from sandbox.api.autoscaling_checks import check_template
 from sandbox.api.autoscaling_error import invalid, refuse, unsupported
 from sandbox.api.autoscaling_members import group_named, is_deleting, specification_of, subnets_of
@@ -29,7 +29,7 @@ from sandbox.api.instance_refresh_record import (
     refreshes_of,
     seconds_since,
 )
-from sandbox.api.workers import Worker
+from sandbox.api.workers import Worker, alone
 
 TURN_SECONDS: Final = 0.1
 # API Reference, DescribeInstanceRefreshes.
@@ -62,6 +62,7 @@ def _start(responses: Any) -> ActionResult:
         new=new,
         desired=desired,
         preferences=preferences,
+        wanted=group.desired_capacity,
     )
     refresh.left = facts_of(group, refresh).left
     refreshes_of(group).append(refresh)
@@ -149,9 +150,9 @@ def _update_group(original: Any, responses: Any) -> Any:
 
 def turn() -> None:
     """Move every refresh on by what is due."""
-    for account in list(autoscaling_backends.values()):
-        for backend in list(account.values()):
-            for group in list(backend.autoscaling_groups.values()):
+    for backend in backends.alive(autoscaling_backends):
+        for group in list(backend.autoscaling_groups.values()):
+            with alone(f"instance refresh of {group.arn}"):
                 refresh = active_of(group)
                 if refresh is not None:
                     move(group, refresh)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
 
 from sandbox.api.autoscaling_activities import activities, at
 from sandbox.api.autoscaling_members import (
@@ -21,6 +22,7 @@ from sandbox.api.autoscaling_members import (
     suspended,
     terminate,
 )
+from sandbox.api.ec2_launch import template_version
 from sandbox.api.instance_refresh_preferences import (
     bounds_of,
     checkpoint_delay_of,
@@ -52,6 +54,7 @@ from sandbox.api.instance_refresh_steps import (
     next_step,
     reason,
     scale_in,
+    shrink,
     surplus,
 )
 
@@ -69,7 +72,9 @@ def move(group: Any, refresh: Refresh) -> None:
     if suspended(group, "InstanceRefresh", "Launch", "Terminate"):
         refresh.moved = utcnow()
         refresh.reason = "Waiting for the processes InstanceRefresh, Launch and Terminate, of which one is suspended."
+        _scale_in(group, refresh)
         return
+    refresh.wanted = group.desired_capacity
     if refresh.status == PENDING:
         refresh.status, refresh.moved = IN_PROGRESS, utcnow()
     if refresh.rollback is None and (alarm := ringing(group, refresh.preferences)):
@@ -137,6 +142,15 @@ def _replace(group: Any, refresh: Refresh) -> None:
     _report(group, refresh, facts, step)
     if why := _too_long(group, refresh):
         fail(group, refresh, why)
+
+
+def _scale_in(group: Any, refresh: Refresh) -> None:
+    """What Auto Scaling does while the refresh stands still: it leaves this to the refresh while there is one."""
+    if suspended(group, "Terminate"):
+        refresh.wanted = max(refresh.wanted, group.desired_capacity)
+        return
+    _terminate(group, shrink(facts_of(group, refresh), refresh.wanted - group.desired_capacity))
+    refresh.wanted = group.desired_capacity
 
 
 def _reach(refresh: Refresh, step: Step) -> None:
@@ -218,11 +232,18 @@ def _bake(group: Any, refresh: Refresh) -> None:
 
 def _succeed(group: Any, refresh: Refresh) -> None:
     if refresh.desired is not None:
-        version = refresh.desired["LaunchTemplate"].get("Version")
+        specification = refresh.desired["LaunchTemplate"]
+        try:
+            template = template_version(group.ec2_backend, specification).template
+        except EC2ClientError as error:
+            # It may have been deleted since its instances were launched, and no group can have it then.
+            fail(group, refresh, f"The group can't use the launch template any more. {error.message}")
+            return
+        version = specification.get("Version")
         # moto keeps what was asked for, which it shows, beside what it works with.
         group.provided_launch_template_version = version
         group.launch_template_version = version or "$Default"
-        group.ec2_launch_template = group.ec2_backend.get_launch_template(refresh.new["LaunchTemplateId"])
+        group.ec2_launch_template = template
     _end(group, refresh, SUCCESSFUL, "")
 
 

@@ -89,12 +89,13 @@ def _check_alarms(group: Any, preferences: dict[str, Any]) -> None:
 
 
 def check_auto_rollback(group: Any, desired: dict[str, Any] | None) -> None:
-    """Refuse automatic rollback where AWS can't roll back (RefreshPreferences, AutoRollback)."""
+    """Refuse automatic rollback where AWS can't roll back (RefreshPreferences, AutoRollback), or isn't known to."""
     if desired is None:
         invalid("AutoRollback can't be used without a desired configuration")
     version = desired["LaunchTemplate"].get("Version") or "$Default"
+    # AWS's documentation forbids these to the group only, and doesn't say what it does with them here.
     if version in UNPINNED:
-        invalid(f"AutoRollback can't be used with the launch template version {version} as the desired configuration")
+        unsupported(f"AutoRollback with the launch template version {version} as the desired configuration")
     if obstacle := obstacle_to_rollback(group):
         invalid(f"AutoRollback can't be used: {obstacle}")
 

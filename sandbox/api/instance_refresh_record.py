@@ -24,7 +24,7 @@ class Refresh:
     `old` is the launch template specification to roll back to, `new` the one that is rolled to, both with the version's
     number; `desired` is the DesiredConfiguration as it was asked for. `moved` is when anything got better for the last
     time, `score` how good it was then; `since` when the wait at a checkpoint or the baking began; `going` how many
-    instances a rollback began with.
+    instances a rollback began with; `wanted` the group's desired capacity that its number of instances follows already.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Refresh:
     new: dict[str, str]
     desired: dict[str, Any] | None
     preferences: dict[str, Any]
+    wanted: int
     started: datetime = field(default_factory=lambda: utcnow())
     status: str = PENDING
     reason: str = ""

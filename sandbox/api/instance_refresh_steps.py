@@ -185,6 +185,14 @@ def scale_in(facts: Facts) -> tuple[str, ...]:
     return _least_wanted(facts)[: max(0, sum(each.serves for each in facts.instances) - facts.desired)]
 
 
+def shrink(facts: Facts, number: int) -> tuple[str, ...]:
+    """Who goes if the group wants `number` instances less while the refresh stands still.
+
+    What the refresh has launched in addition stays: it would end instances that are still to be replaced otherwise.
+    """
+    return _least_wanted(facts)[: max(0, min(number, len(facts.instances) - facts.desired))]
+
+
 def surplus(facts: Facts) -> tuple[str, ...]:
     """Who goes when the refresh ends, so that the group has the number that it wants."""
     return _least_wanted(facts)[: max(0, len(facts.instances) - facts.desired)]

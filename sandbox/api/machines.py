@@ -12,7 +12,6 @@ import shutil
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,13 +23,13 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.responses.general import General
 from moto.ec2.responses.instances import InstanceResponse
 
-from sandbox.api import addresses, images
+from sandbox.api import addresses, backends, images, lost_regions
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.change import Change, wrap
 from sandbox.api.children import Child
 from sandbox.api.ec2_launch import refuse, unsupported
 from sandbox.api.reachability import s3_endpoint_of
-from sandbox.api.workers import Worker
+from sandbox.api.workers import Worker, alone
 
 TURN_SECONDS: Final = 0.1
 # EC2 User Guide, "Instance console output": 64 KB are kept.
@@ -41,9 +40,10 @@ _ARCHITECTURES: Final = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 @dataclass
 class Machine:
-    """One process: its address and file system, what its console says, and its state.
+    """One process: its address and file system, what its console says, and its state since `changed`.
 
-    `state` is `booting`, `running`, `failed` (it didn't boot, and stays up) or `dead` (its process has ended).
+    `state` is `booting`, `running`, `failed` (it didn't boot, and stays up) or `dead` (its process has ended). Why it
+    is in that state, the console says.
     """
 
     instance_id: str
@@ -51,7 +51,6 @@ class Machine:
     address: str
     root: Path
     state: str = "booting"
-    reason: str = ""
     changed: datetime = field(default_factory=utcnow)
     console: deque[str] = field(default_factory=lambda: deque(maxlen=_CONSOLE_LINES))
     child: Child | None = None
@@ -81,43 +80,41 @@ def console_of(instance_id: str) -> str:
     return "\r\n".join(_consoles.get(instance_id, ()))
 
 
-def reason_of(instance_id: str) -> str:
-    """Why an instance's machine failed or died; empty if it didn't."""
-    machine = _machines.get(instance_id)
-    return "" if machine is None else machine.reason
-
-
 def is_impaired(instance_id: str) -> bool:
     """Whether an instance that should run has no running process."""
     machine = _machines.get(instance_id)
     return machine is not None and machine.state == "dead"
 
 
+def children_in(region: str) -> list[Child]:
+    """The processes of the machines in a region."""
+    return [each.child for each in _machines.values() if each.region == region and each.child is not None]
+
+
 def processes_in(region: str) -> list[int]:
-    """The process ids of the machines in a region."""
-    children = [each.child for each in _machines.values() if each.region == region]
-    return [child.pid for child in children if child is not None and child.pid is not None]
-
-
-def _instances() -> Iterator[Any]:
-    for account in list(ec2_backends.values()):
-        for backend in list(account.values()):
-            for reservation in list(backend.reservations.values()):
-                yield from reservation.instances
+    """Their process ids."""
+    return [child.pid for child in children_in(region) if child.pid is not None]
 
 
 def turn() -> None:
     """Start and stop what is due."""
-    known = {instance.id: instance for instance in _instances()}
+    known = {
+        instance.id: instance
+        for backend in backends.every(ec2_backends)
+        for reservation in backend.reservations.values()
+        for instance in reservation.instances
+    }
     wanted = {instance.id: instance for instance in known.values() if instance.state == "running"}
     for instance_id, machine in list(_machines.items()):
-        if instance_id not in wanted and not machine.stopping:
-            _stop(machine)
+        if instance_id not in wanted and not machine.stopping and not lost_regions.is_lost(machine.region):
+            with alone(f"machine {instance_id}"):
+                _stop(machine)
     for instance_id in [instance_id for instance_id in _consoles if instance_id not in known]:
         del _consoles[instance_id]
     for instance_id, instance in wanted.items():
-        if instance_id not in _machines:
-            _start(instance)
+        if instance_id not in _machines and not lost_regions.is_lost(instance.region_name):
+            with alone(f"machine {instance_id}"):
+                _start(instance)
 
 
 def _stop(machine: Machine) -> None:
@@ -130,7 +127,8 @@ def _stop(machine: Machine) -> None:
 
 
 def _start(instance: Any) -> None:
-    vpce, why = s3_endpoint_of(instance)
+    # What may fail comes first: there is nothing of the machine yet, so that the next turn tries again.
+    (vpce, why), user_data = s3_endpoint_of(instance), _user_data(instance)
     root = Path(tempfile.mkdtemp(prefix=f"machine-{instance.id}-"))
     machine = Machine(instance.id, instance.region_name, addresses.reserve(), root)
     _machines[instance.id] = machine
@@ -146,7 +144,7 @@ def _start(instance: Any) -> None:
             "root": str(root),
             "address": machine.address,
             "arch": _ARCHITECTURES.get(instance.architecture, instance.architecture),
-            "user_data": _user_data(instance),
+            "user_data": user_data,
             "s3": {"region": instance.region_name, "url": _endpoint, "vpce": vpce, "why": why},
             "provides": images.provides(),
             "facts": {
@@ -174,11 +172,7 @@ def _hear(machine: Machine, message: dict[str, str]) -> None:
         if "console" in message:
             machine.console.append(message["console"])
         if "state" in message:
-            _change(machine, message["state"], message.get("reason", ""))
-
-
-def _change(machine: Machine, state: str, reason: str) -> None:
-    machine.state, machine.reason, machine.changed = state, reason, utcnow()
+            machine.state, machine.changed = message["state"], utcnow()
 
 
 def _ended(machine: Machine, status: int) -> None:
@@ -186,7 +180,7 @@ def _ended(machine: Machine, status: int) -> None:
         if machine.stopping:
             _forget(machine)
         else:
-            _change(machine, "dead", f"its process ended with status {status}")
+            machine.state, machine.changed = "dead", utcnow()
             machine.console.append(f"The machine's process ended with status {status}")
     if machine.stopping:
         shutil.rmtree(machine.root, ignore_errors=True)

@@ -40,7 +40,8 @@ def _names(rule: Any, groups: set[str], address: str | None, lists: set[str]) ->
     cidr = rule.ip_range.get("CidrIp")
     if not cidr or address is None:
         return False
-    return ipaddress.IPv4Network(address).subnet_of(ipaddress.IPv4Network(cidr))
+    peer, block = (ipaddress.IPv4Network(each, strict=False) for each in (address, cidr))
+    return peer.subnet_of(block)
 
 
 def s3_endpoint_of(instance: Any) -> tuple[str | None, str]:

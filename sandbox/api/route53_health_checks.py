@@ -7,18 +7,21 @@ where public bug reports quote them (fields that a type must not or must have); 
 
 import copy
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.moto_api._internal import mock_random
+from moto.route53 import urls
 from moto.route53.models import HealthCheck, Route53Backend
 from moto.route53.responses import Route53
 
+from sandbox.api import health_checkers, metric_checks
 from sandbox.api.change import Change, replace, wrap
 from sandbox.api.route53_error import InvalidInputError, Route53Error, check_length, check_range, not_in_enumeration
 
 HTTP_TYPES = ("HTTP", "HTTP_STR_MATCH", "HTTPS", "HTTPS_STR_MATCH")
-ENDPOINT_TYPES = (*HTTP_TYPES, "TCP")
+ENDPOINT_TYPES = health_checkers.ENDPOINT_TYPES
 TYPES = (*ENDPOINT_TYPES, "CALCULATED", "CLOUDWATCH_METRIC", "RECOVERY_CONTROL")
 # Seconds between two probes of one checker.
 INTERVALS = (10, 30)
@@ -38,6 +41,8 @@ MIN_REGIONS = 3
 INSUFFICIENT_DATA = ("Healthy", "Unhealthy", "LastKnownStatus")
 RESETTABLE = ("FullyQualifiedDomainName", "Regions", "ResourcePath", "ChildHealthChecks")
 MAX_ITEMS = 100
+
+_LAST_FAILURE = "get_health_check_last_failure_reason"
 
 _ENDPOINT_FIELDS = (
     "IPAddress",
@@ -98,11 +103,17 @@ class StrictHealthCheck(HealthCheck):
         super().__init__(id_, caller_reference, {"type": requested["Type"]})
         self.requested = requested
         self.config = _with_defaults(requested)
+        self.followed: metric_checks.Followed | None = None
 
     @property
     def health_check_config(self) -> dict[str, Any]:
         """The settings, defaults filled in, fields that the type doesn't have left out."""
         return self.config
+
+    @property
+    def cloud_watch_alarm_configuration(self) -> Mapping[str, Any] | None:
+        """What Route 53 has copied of the alarm that it follows, if it follows one."""
+        return None if self.followed is None else self.followed.configuration
 
 
 def create(backend: Route53Backend, caller_reference: str, config: dict[str, Any]) -> HealthCheck:
@@ -122,8 +133,10 @@ def create(backend: Route53Backend, caller_reference: str, config: dict[str, Any
             "A different health check has already been created with the specified caller reference.",
         )
     _validate(backend, requested)
+    followed = metric_checks.follow(backend.account_id, requested) if requested["Type"] == metric_checks.TYPE else None
     # moto's class lacks methods for CloudFormation that its base declares abstract; nothing here calls those.
     check = StrictHealthCheck(str(mock_random.uuid4()), caller_reference, requested)  # type: ignore[abstract]
+    check.followed = followed
     backend.health_checks[check.id] = check
     _by_caller_reference(backend)[caller_reference] = check
     return check
@@ -149,6 +162,8 @@ def update(backend: Route53Backend, check_id: str, version: int | None, given: d
             raise not_in_enumeration(element, RESETTABLE)
         config.pop(element, None)
     _validate(backend, config)
+    if "AlarmIdentifier" in changes:
+        check.followed = metric_checks.follow(backend.account_id, config)
     check.config = _with_defaults(config)
     check.health_check_version += 1
     return check
@@ -329,12 +344,39 @@ def _list_response(self: Route53) -> ActionResult:
 
 
 def _status_response(self: Route53) -> ActionResult:
-    get(self.backend, self._get_param("HealthCheckId"))
-    raise NotImplementedError("no health checker runs, so there is no status to tell")
+    check_id = _observed(self, "GetHealthCheckStatus", "the status of")
+    return ActionResult({"HealthCheckObservations": health_checkers.statuses(check_id)})
+
+
+def _last_failure_response(self: Route53) -> ActionResult:
+    check_id = _observed(self, "GetHealthCheckLastFailureReason", "the last failure reason for")
+    return ActionResult({"HealthCheckObservations": health_checkers.last_failures(check_id)})
+
+
+def _observed(responses: Route53, operation: str, what: str) -> str:
+    """The id of the check that a request is about, one that checkers look at.
+
+    Raises Route53Error `NoSuchHealthCheck`, InvalidInputError or NotImplementedError.
+    """
+    check_id = str(responses._get_param("HealthCheckId"))
+    type_ = get(responses.backend, check_id).config["Type"]
+    if type_ == "CALCULATED":
+        raise _invalid(f"{operation} can't be used to get {what} a calculated health check: {check_id}.")
+    if type_ not in ENDPOINT_TYPES:
+        raise NotImplementedError(f"{what} a health check of type {type_}: AWS doesn't document what it answers")
+    return check_id
 
 
 def _backend_delete(_: Any, self: Route53Backend, health_check_id: str) -> None:
     delete(self, health_check_id)
+
+
+def _add_status() -> None:
+    replace(Route53, "get_health_check_status", _status_response)
+    # moto has neither the operation nor its path.
+    setattr(Route53, _LAST_FAILURE, _last_failure_response)
+    path = r"{0}/(?P<api_version>[\d_-]+)/healthcheck/(?P<health_check_id>[^/]+)/lastfailurereason$"
+    urls.url_paths[path] = Route53.dispatch
 
 
 def _replace_create_and_update() -> None:
@@ -349,8 +391,9 @@ CHANGES = (
         "HealthCheckVersion and makes a new check for a repeated caller reference. AWS refuses settings that are out "
         "of range or belong to another type, counts versions, and knows caller references, those of deleted checks "
         "included (API reference, HealthCheckConfig, CreateHealthCheck, UpdateHealthCheck). Type, RequestInterval and "
-        "MeasureLatency can't be updated: UpdateHealthCheck has no such fields. Not known from public sources, and "
-        "therefore not refused: whether the alarm of a CLOUDWATCH_METRIC check must exist.",
+        "MeasureLatency can't be updated: UpdateHealthCheck has no such fields. The settings of the alarm that a "
+        "CLOUDWATCH_METRIC check names are copied, so that it has to exist (Developer Guide, 'Updating health checks "
+        "when you change CloudWatch alarm settings').",
         apply=_replace_create_and_update,
     ),
     Change(
@@ -370,7 +413,9 @@ CHANGES = (
     Change(
         name="route53-health-check-status",
         why="moto says 'Success: HTTP Status Code: 200' of every check, from one checker, whatever the endpoint does. "
-        "Nothing checks in the sandbox yet, and a wrong answer is worse than none.",
-        apply=lambda: replace(Route53, "get_health_check_status", _status_response),
+        "AWS shows what each checker has found, and refuses calculated checks (API reference, GetHealthCheckStatus and "
+        "GetHealthCheckLastFailureReason); so does the sandbox. What AWS answers for CLOUDWATCH_METRIC checks isn't "
+        "documented: not supported here.",
+        apply=_add_status,
     ),
 )

@@ -9,6 +9,7 @@ import logging
 from moto.kms.models import kms_backends
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
+from sandbox.api import lost_regions
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.s3_access import policy_of
 from sandbox.api.s3_policy import Decision, Principal
@@ -23,14 +24,18 @@ log = logging.getLogger(__name__)
 KMS = frozenset({"aws:kms", "aws:kms:dsse"})
 
 
-def perform(job: Job) -> None:
-    """Carry one version over, or mark it FAILED. Takes the lock of moto's state."""
+def perform(job: Job) -> bool:
+    """Carry one version over, or mark it FAILED; False if that has to wait, as a region is lost. Takes the lock of
+    moto's state.
+    """
     with backend_lock:
         if find_bucket(job.source.name) is not job.source:
-            return
+            return True
         version = find_version(job.source, job.key_name, job.version_id)
         if version is None:
-            return
+            return True
+        if any(lost_regions.is_lost(bucket.region_name) for bucket in (job.source, _destination(job)) if bucket):
+            return False
         try:
             problem = _carry(job, version)
         except Exception as error:
@@ -43,11 +48,16 @@ def perform(job: Job) -> None:
         progress = getattr(version, "lockstep_progress", None)
         if progress is not None:
             progress.by_destination[job.rule.bucket_name] = "FAILED" if problem else "COMPLETED"
+    return True
+
+
+def _destination(job: Job) -> FakeBucket | None:
+    return find_bucket(job.rule.bucket_name)
 
 
 def _carry(job: Job, version: FakeKey | FakeDeleteMarker) -> str | None:
     """Carry the version over; returns why it can't be, None if it was."""
-    destination = find_bucket(job.rule.bucket_name)
+    destination = _destination(job)
     if destination is None:
         return "the destination bucket doesn't exist"
     problem = _problem(job, version, destination)

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 DELAY_VARIABLE = "LOCKSTEP_REPLICATION_SECONDS"
 # S3 replicates most objects within 15 minutes, small ones usually in seconds; seconds is what a person waits for here.
 DEFAULT_DELAY = 3.0
+RETRY_SECONDS = 1.0
+"""How long a job waits that can't be done because a region is lost. Real seconds."""
 
 
 class Kind(Enum):
@@ -58,9 +60,12 @@ class Progress:
 
 
 class Replicator:
-    """Does jobs when they are due, in one thread, which starts with the first job. `perform` does one job."""
+    """Does jobs when they are due, in one thread, which starts with the first job.
 
-    def __init__(self, perform: Callable[[Job], None]) -> None:
+    `perform` does one job; False if it can't be done now, and is to be tried again.
+    """
+
+    def __init__(self, perform: Callable[[Job], bool]) -> None:
         self._perform = perform
         self._changed = threading.Condition()
         self._due: list[tuple[float, int, Job]] = []
@@ -94,7 +99,8 @@ class Replicator:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
-                self._perform(job)
+                if not self._perform(job):
+                    self.schedule(job, RETRY_SECONDS)
             except Exception:
                 # One object's trouble must not end replication of all others.
                 log.exception("replication of %s/%s failed unexpectedly", job.source.name, job.key_name)

@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer
 
 from lockstep.errors import FailedUnchangedError
-from sandbox.api import changes, children, loopback, s3
+from sandbox.api import changes, children, faults, loopback, s3
 from sandbox.api.application import SECURE, Application, Response
 
 HOST = "127.0.0.1"
@@ -215,7 +215,11 @@ class ApiServer:
             data_plane.start(self.endpoint_url)
 
     def stop(self) -> None:
-        """Stop accepting, let answers in progress finish (at most 5 s), free the ports, and end what was started."""
+        """Stop accepting, let answers in progress finish (at most 5 s), free the ports, and end what was started.
+
+        Requests that a fault holds end without an answer; nobody would let them go any more.
+        """
+        faults.reset()
         # `shutdown` of a server that never ran waits for ever.
         for server in self._servers if self._threads else ():
             server.shutdown()

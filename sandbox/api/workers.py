@@ -1,15 +1,37 @@
 """What the API does without being asked: replace what isn't healthy, move a refresh on, tell balancers their targets.
 
 A worker is a function that looks at the state and does what is due, as often as needed: missing a turn, or having one
-too many, changes nothing.
+too many, changes nothing. A turn is about many objects, and deals with each of them in an `alone`: one that fails keeps
+no other from its turn.
 """
 
+import contextlib
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sandbox.api.backend_lock import backend_lock
+
+# What each one failed with since it last went well.
+_failures: dict[str, set[str]] = {}
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Let what fails in here fail alone. The log has each error of `what` once, until it goes well again."""
+    try:
+        yield
+    # The next turn finds the same state and may do better; what failed is in the log of the API.
+    except Exception as error:
+        described = f"{type(error).__name__}: {error}"
+        known = _failures.setdefault(what, set())
+        if described not in known:
+            known.add(described)
+            print(f"sandbox API: {what} failed: {described}", file=sys.stderr)
+            traceback.print_exception(error, file=sys.stderr)
+    else:
+        _failures.pop(what, None)
 
 
 class Worker:
@@ -44,12 +66,7 @@ class Worker:
 
     def _work(self) -> None:
         while not self._ending:
-            try:
-                with backend_lock:
-                    self._turn()
-            # The next turn finds the same state and may do better; what failed is in the log of the API.
-            except Exception as error:
-                print(f"sandbox API: {self._name} failed: {error}", file=sys.stderr)
-                traceback.print_exception(error, file=sys.stderr)
+            with alone(self._name), backend_lock:
+                self._turn()
             self._due.wait(self._interval)
             self._due.clear()

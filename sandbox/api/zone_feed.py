@@ -5,70 +5,34 @@ anything. So a change arrives at once ("within 60 seconds" on AWS: Route 53 API 
 and the name server, which keeps what it has, never waits for the API while it answers.
 """
 
-import json
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from moto.route53.models import route53_backends
 
-from sandbox.api import balancers, control
+from sandbox.api import backends, balancers, control, health_checkers, metric_checks
+from sandbox.api.versions import Versions
 from sandbox.api.workers import Worker
 from sandbox.dns.feed import PATH, PATIENCE_SECONDS
 
 TURN_SECONDS: Final = 0.1
 
 
-class Versions:
-    """Counts what is told: a snapshot is a new version if it differs from the one before."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._version = 0
-        self._text = ""
-        self._closed = False
-
-    def close(self) -> None:
-        """Keep nobody waiting, now or later: the API is about to end."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def tell(self, snapshot: Mapping[str, Any]) -> None:
-        """Pass a snapshot, a JSON object, to whoever waits for something newer."""
-        text = json.dumps(snapshot)
-        with self._changed:
-            if text == self._text:
-                return
-            self._text = text
-            self._version += 1
-            self._changed.notify_all()
-
-    def after(self, version: int, timeout: float) -> dict[str, Any]:
-        """The snapshot with its `version`; without it if none newer than `version` comes in `timeout` real seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._version > version, timeout)
-            known, text = self._version, self._text
-        return {"version": known, **(json.loads(text) if known > version else {})}
-
-
 def snapshot() -> dict[str, Any]:
     """Everything that answers depend on. Call it under the backend lock.
 
-    `zones`: public ones, in the order of their creation; `checks`: HealthCheckConfig by id; `balancers`: by DNS name.
+    `zones`: public ones, in the order of their creation; `checks`: HealthCheckConfig by id; `health`: what the name
+    servers know by now of checks that aren't calculated; `balancers`: by DNS name. The health checkers learn here what
+    there is to check.
     """
+    known = list(backends.every(route53_backends))
+    checks = [check for backend in known for check in backend.health_checks.values()]
     return {
-        "zones": [_zone(zone) for backend in _backends() for zone in backend.zones.values() if not zone.private_zone],
-        "checks": {
-            check.id: check.health_check_config for each in _backends() for check in each.health_checks.values()
-        },
+        "zones": [_zone(zone) for backend in known for zone in backend.zones.values() if not zone.private_zone],
+        "checks": {check.id: check.health_check_config for check in checks},
+        "health": health_checkers.look(checks, metric_checks.states()),
         "balancers": balancers.addresses_by_name(),
     }
-
-
-def _backends() -> Iterator[Any]:
-    for account in list(route53_backends.values()):
-        yield from list(account.values())
 
 
 def _zone(zone: Any) -> dict[str, Any]:
@@ -111,6 +75,12 @@ def _policy(record: Any) -> str:
 
 
 versions: Final = Versions()
+
+
+def close() -> None:
+    """Keep neither the name server nor the checkers waiting: the API is about to end."""
+    for each in (versions, health_checkers.versions):
+        each.close()
 
 
 def _answer(query: Mapping[str, str], _body: bytes) -> Mapping[str, Any]:

@@ -3,12 +3,14 @@
 | on its stdin, a JSON object a line | |
 |---|---|
 | `{"do": "configure", "configuration": …}` | listeners, groups and targets from now on |
+| `{"do": "stand-still", "how": …}` | stop as `standstill.stand_still` does, until SIGCONT |
 | `{"do": "stop"}`, or the end | finish the requests under way, then end |
 
 | on its stdout | |
 |---|---|
 | `{"listening": [PORT…]}` | the listeners' ports that are open |
 | `{"health": {ARN: [TARGET…]}}` | id, port, registration, state, reason and description of all, whenever one changes |
+| `{"still": false}` | it has stood still, and goes on |
 | `{"drained": [ARN, id, port]}` | a draining target has answered its last request |
 
 The first `configure` may have `"health"` as well: what an earlier process of the same balancer said last.
@@ -25,6 +27,7 @@ from typing import Any, Final
 
 from sandbox.balancer.balancer import Balancer
 from sandbox.balancer.configuration import Configuration
+from sandbox.standstill import stand_still
 from tools.child import end_with_parent
 
 # Bytes of a message; a balancer may have a thousand targets.
@@ -53,6 +56,9 @@ async def serve() -> None:
             message = json.loads(line)
             if message["do"] == "stop":
                 break
+            if message["do"] == "stand-still":
+                await _stand_still(message["how"], balancer)
+                continue
             configuration = Configuration.read(message["configuration"])
             if balancer is None:
                 balancer = Balancer(configuration, _by_id(message.get("health", {})), tell)
@@ -69,13 +75,22 @@ async def serve() -> None:
         await balancer.stop()
 
 
+async def _stand_still(how: str, balancer: Balancer | None) -> None:
+    if balancer is not None:
+        await balancer.stand_still(how)
+    else:
+        stand_still(how, ())
+    tell({"still": False})
+
+
 def _by_id(health: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
     return {arn: {target["id"]: target for target in targets} for arn, targets in health.items()}
 
 
 def main() -> int:
     """Run one balancer."""
-    end_with_parent()
+    # One that stands still would be left by any other signal.
+    end_with_parent(signal.SIGKILL)
     asyncio.run(serve())
     return 0
 

@@ -9,6 +9,7 @@ from sandbox.balancer.configuration import Configuration, Group, Target
 from sandbox.balancer.health import DRAINING, Health, TargetChecker
 from sandbox.balancer.listeners import Listeners
 from sandbox.balancer.proxy import Key, Proxy
+from sandbox.standstill import REFUSE, stand_still
 
 # How long requests may take when their listener or the balancer ends; AWS gives no figure. Real seconds, and fewer than
 # the API waits for this process.
@@ -48,6 +49,12 @@ class Balancer:
         self._tell({"listening": self._listeners.ports})
         self._tell_health()
         self._tell_drained()
+
+    async def stand_still(self, how: str) -> None:
+        """Stop the process until SIGCONT, as one in a region that is lost: `standstill.stand_still`."""
+        if how == REFUSE:
+            await self._listeners.reset_connections()
+        stand_still(how, self._listeners.sockets)
 
     async def stop(self) -> None:
         """Take no new requests, let those under way end, then end."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -15,12 +13,11 @@ from yarl import URL
 from sandbox import clock
 from sandbox.balancer import answers
 from sandbox.balancer.configuration import Target
+from sandbox.balancer.connections import reset
 from sandbox.balancer.headers import end_to_end
 
 # User Guide for Application Load Balancers, "Troubleshoot", HTTP 504.
 CONNECT_SECONDS: Final = 10.0
-# struct linger: on, and no time, has the kernel send a reset (socket(7)).
-_RESET: Final = struct.pack("ii", 1, 0)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -84,8 +81,7 @@ class Exchange:
         transport = self._request.transport
         if transport is not None and self._is_old():
             # Its end is the end of the connection, so an orderly end would pass for a whole answer.
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            transport.abort()
+            reset(transport)
         raise ConnectionResetError("the target's answer broke off")
 
     async def _pass_on(self) -> web.StreamResponse:

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sandbox.balancer import answers
+from sandbox.balancer.connections import reset
 from sandbox.balancer.ports import PORT_OFFSET
+from sandbox.standstill import Listener
 
 # User Guide for Application Load Balancers, "Quotas", HTTP headers. Bytes.
 LINE_MAX: Final = 16 * 1024
@@ -20,6 +24,9 @@ HEAD_MAX: Final = 64 * 1024
 _HEADERS_MAX: Final = HEAD_MAX // 4
 # How long a body that nobody wants is read, so that its sender sees the answer. Real seconds.
 LINGER_SECONDS: Final = 1.0
+
+# listen(2): connections that wait to be accepted.
+BACKLOG: Final = 128
 
 # What clients send, and that they go away, is no news.
 _silent = logging.getLogger(f"{__name__}.silent")
@@ -88,19 +95,46 @@ class _Server(web.Server):
         )
 
 
+@dataclass(frozen=True)
+class _Open:
+    """A listener that is open."""
+
+    runner: web.ServerRunner
+    site: web.SockSite
+    socket: socket.socket
+
+    def transports(self) -> list[asyncio.Transport]:
+        """The connections of clients."""
+        server = self.runner.server
+        assert server is not None
+        return [each.transport for each in server.connections if each.transport is not None]
+
+
 class Listeners:
     """The open ports. `idle_timeout` says how long a client may keep a connection that it doesn't use. Real seconds."""
 
     def __init__(self, handler: Handler, idle_timeout: Callable[[], float]) -> None:
         self._handler = handler
         self._idle_timeout = idle_timeout
-        self._open: dict[int, tuple[web.ServerRunner, web.TCPSite]] = {}
+        self._open: dict[int, _Open] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def ports(self) -> list[int]:
         """The listeners' ports that are open."""
         return sorted(self._open)
+
+    @property
+    def sockets(self) -> list[Listener]:
+        """What listens, each with its backlog."""
+        return [(each.socket, BACKLOG) for each in self._open.values()]
+
+    async def reset_connections(self) -> None:
+        """End every client's connection at once, by RST."""
+        while connections := [each for opened in self._open.values() for each in opened.transports()]:
+            for each in connections:
+                reset(each)
+            await asyncio.sleep(0)
 
     async def have(self, address: str, ports: Iterable[int], patience: float) -> None:
         """Listen on these ports of `address` and no others.
@@ -109,9 +143,9 @@ class Listeners:
         """
         wanted = set(ports)
         for port in self._open.keys() - wanted:
-            runner, site = self._open.pop(port)
-            await site.stop()
-            closing = asyncio.get_running_loop().create_task(_end(runner, patience))
+            opened = self._open.pop(port)
+            await opened.site.stop()
+            closing = asyncio.get_running_loop().create_task(_end(opened.runner, patience))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         for port in wanted - self._open.keys():
@@ -122,15 +156,23 @@ class Listeners:
         await self.have("", (), patience)
         await asyncio.gather(*self._closing)
 
-    async def _listen(self, address: str, port: int) -> tuple[web.ServerRunner, web.TCPSite]:
+    async def _listen(self, address: str, port: int) -> _Open:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handler(port, request)
 
         runner = web.ServerRunner(_Server(answer, self._idle_timeout))
         await runner.setup()
-        site = web.TCPSite(runner, address, port + PORT_OFFSET)
-        await site.start()
-        return runner, site
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((address, port + PORT_OFFSET))
+            site = web.SockSite(runner, listening, backlog=BACKLOG)
+            await site.start()
+        except BaseException:
+            listening.close()
+            await runner.cleanup()
+            raise
+        return _Open(runner, site, listening)
 
 
 async def _end(runner: web.ServerRunner, patience: float) -> None:

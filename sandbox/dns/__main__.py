@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from sandbox.dns.answers import Answerer
-from sandbox.dns.feed import Feed
+from sandbox.dns.feed import PATH, Feed
 from sandbox.dns.server import NameServer
 from sandbox.dns.zones import Zones
 
@@ -29,11 +31,11 @@ def main() -> int:
         print(f"can't listen on {HOST}:{arguments.port}, UDP and TCP: {error.strerror}", file=sys.stderr)
         return 1
 
-    def take(zones: Zones) -> None:
-        answerer.zones = zones
+    def take(given: Mapping[str, Any]) -> None:
+        answerer.zones = Zones.read(given)
         ready.set()
 
-    feed = Feed(arguments.endpoint, take)
+    feed = Feed(arguments.endpoint, PATH, "zones", "name server", take)
     threading.Thread(target=feed.follow, args=(ended,), name="feed", daemon=True).start()
     ready.wait()
     server.start()

@@ -12,7 +12,7 @@ from typing import Final
 from dnslib import CLASS, QTYPE, RCODE, RR, SOA, A, DNSLabel
 
 from sandbox.api.route53_names import Labels
-from sandbox.dns.choice import Health, check_is_healthy, choose, presume_healthy
+from sandbox.dns.choice import check_is_healthy, choose
 from sandbox.dns.rdata import UnsupportedTypeError
 from sandbox.dns.zones import Record, Zone, Zones, balancers_zone, is_balancers
 
@@ -42,11 +42,10 @@ class Answer:
 
 
 class Answerer:
-    """Answers from `zones`, which may be replaced at any time, by any thread; `health` says how endpoints are."""
+    """Answers from `zones`, which may be replaced at any time, by any thread."""
 
-    def __init__(self, health: Health = presume_healthy, chance: random.Random | None = None) -> None:
+    def __init__(self, chance: random.Random | None = None) -> None:
         self.zones = Zones()
-        self._health = health
         self._chance = chance or random.Random()
 
     def answer(self, asked: Labels, type_: int) -> Answer:
@@ -54,7 +53,7 @@ class Answerer:
 
         Raises NotAnswerableError.
         """
-        lookup = _Lookup(self.zones, self._health, self._chance)
+        lookup = _Lookup(self.zones, self._chance)
         try:
             return lookup.answer(asked, QTYPE.forward.get(type_, ""))
         except (UnsupportedTypeError, ValueError) as error:
@@ -64,9 +63,8 @@ class Answerer:
 class _Lookup:
     """One question, answered from one snapshot."""
 
-    def __init__(self, zones: Zones, health: Health, chance: random.Random) -> None:
+    def __init__(self, zones: Zones, chance: random.Random) -> None:
         self._zones = zones
-        self._health = health
         self._chance = chance
 
     def answer(self, asked: Labels, type_: str) -> Answer:
@@ -147,7 +145,8 @@ class _Lookup:
         return choose(records, lambda record: self._is_healthy(zone, record), self._chance)
 
     def _is_healthy(self, zone: Zone, record: Record, depth: int = 0) -> bool:
-        if record.check is not None and not check_is_healthy(record.check, self._zones.checks, self._health):
+        zones = self._zones
+        if record.check is not None and not check_is_healthy(record.check, zones.checks, zones.health):
             return False
         if record.alias is None or not record.evaluates_target:
             return True

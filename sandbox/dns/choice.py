@@ -10,14 +10,6 @@ from typing import Any
 
 from sandbox.dns.zones import Record
 
-Health = Callable[[str], bool]
-"""Whether the health check of an id, one that isn't calculated, finds what it checks healthy."""
-
-
-def presume_healthy(_check_id: str) -> bool:
-    """What a check says before it has enough data (API Reference, HealthCheckConfig, "Inverted")."""
-    return True
-
 
 def candidates(records: Sequence[Record], is_healthy: Callable[[Record], bool]) -> Sequence[Record]:
     """Those of a group that may answer.
@@ -46,12 +38,13 @@ def choose(records: Sequence[Record], is_healthy: Callable[[Record], bool], chan
     return chance.choices(possible, weights if any(weights) else None)[0]
 
 
-def check_is_healthy(check_id: str, checks: Mapping[str, Mapping[str, Any]], health: Health) -> bool:
+def check_is_healthy(check_id: str, checks: Mapping[str, Mapping[str, Any]], health: Mapping[str, bool]) -> bool:
     """The status of a health check; `checks` has settings by id (HealthCheckConfig), `health` what is found out.
 
-    A disabled check is healthy, a calculated one if enough of its children are; "Inverted" turns either round, which is
-    how a disabled check is made unhealthy. The status of a deleted check "can't be predicted" (Developer Guide,
-    "Deleting health checks"); here it is healthy.
+    A check of which nothing is found out yet is healthy ("until there's enough data": Developer Guide, "How Amazon
+    Route 53 determines whether a health check is healthy"). A disabled check is healthy, a calculated one if enough of
+    its children are; "Inverted" turns either round, which is how a disabled check is made unhealthy. The status of a
+    deleted check "can't be predicted" (same guide, "Deleting health checks"); here it is healthy.
     """
     config = checks.get(check_id)
     if config is None:
@@ -63,5 +56,5 @@ def check_is_healthy(check_id: str, checks: Mapping[str, Mapping[str, Any]], hea
         children = config.get("ChildHealthChecks") or ()
         found = sum(check_is_healthy(child, checks, health) for child in children) >= int(config["HealthThreshold"])
     else:
-        found = health(check_id)
+        found = health.get(check_id, True)
     return found != bool(config.get("Inverted"))

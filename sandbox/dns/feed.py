@@ -1,4 +1,5 @@
-"""Where the zones come from: the API, which is asked for what is newer than what is known, and answers when there is.
+"""Where zones, and checks, come from: the API, which is asked for what is newer than what is known, and answers when
+there is.
 
 The name server answers from what it has; it never asks anybody while a query waits.
 """
@@ -7,14 +8,13 @@ import http.client
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sandbox.dns.zones import Zones
-
 PATH: Final = "/_sandbox/zones"
-"""On the API: `?after=VERSION` answers `{"version": N}`, and with `zones`, `checks` and `balancers` if N is newer."""
+"""On the API: `?after=VERSION` answers `{"version": N}`, and with `zones`, `checks`, `health` and `balancers` if N is
+newer."""
 
 PATIENCE_SECONDS: Final = 5.0
 """How long the API keeps an asker waiting for something newer. Real seconds."""
@@ -25,11 +25,17 @@ _RETRY_SECONDS: Final = 0.2
 
 
 class Feed:
-    """Keeps the taker of `on_zones` at what the API at `endpoint` (URL) says."""
+    """Keeps `take` at what the API at `endpoint` (URL) says at `path`, in answers that have a `key` if there is news.
 
-    def __init__(self, endpoint: str, on_zones: Callable[[Zones], None]) -> None:
+    `who` asks, in the log. `take` raises LookupError, TypeError or ValueError if it doesn't understand an answer.
+    """
+
+    def __init__(self, endpoint: str, path: str, key: str, who: str, take: Callable[[Mapping[str, Any]], None]) -> None:
         self._host = urlsplit(endpoint).netloc
-        self._on_zones = on_zones
+        self._path = path
+        self._key = key
+        self._who = who
+        self._take = take
         self._version = 0
         self._complaints: set[str] = set()
 
@@ -40,7 +46,7 @@ class Feed:
                 self.ask()
                 self._complaints.clear()
             except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
-                self._complain(f"no zones from the API: {type(error).__name__}: {error}")
+                self._complain(f"no {self._key} from the API: {type(error).__name__}: {error}")
                 ended.wait(_RETRY_SECONDS)
 
     def ask(self) -> None:
@@ -49,9 +55,9 @@ class Feed:
         Raises OSError or HTTPException if the API doesn't answer, LookupError, TypeError or ValueError if its answer
         isn't understood.
         """
-        given = self._get(f"{PATH}?after={self._version}")
-        if "zones" in given:
-            self._on_zones(Zones.read(given))
+        given = self._get(f"{self._path}?after={self._version}")
+        if self._key in given:
+            self._take(given)
         self._version = int(given["version"])
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -71,4 +77,4 @@ class Feed:
         """Once for each reason, and not five times a second."""
         if text not in self._complaints:
             self._complaints.add(text)
-            print(f"name server: {text}", file=sys.stderr, flush=True)
+            print(f"{self._who}: {text}", file=sys.stderr, flush=True)

@@ -85,10 +85,14 @@ class Balancer:
 
 @dataclass(frozen=True, kw_only=True)
 class Zones:
-    """Public zones by name, balancers by DNS name, and the settings of health checks by id (HealthCheckConfig)."""
+    """Public zones by name, balancers by DNS name, and health checks by id: settings (HealthCheckConfig) and health.
+
+    `health` is what was found out of those that aren't calculated, "Inverted" and "Disabled" left out of account.
+    """
 
     zones: Mapping[Labels, Zone] = field(default_factory=dict)
     checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    health: Mapping[str, bool] = field(default_factory=dict)
     balancers: Mapping[Labels, Balancer] = field(default_factory=dict)
 
     @classmethod
@@ -105,7 +109,8 @@ class Zones:
             parse(name): Balancer(address=str(each["address"]), healthy=bool(each["healthy"]))
             for name, each in given["balancers"].items()
         }
-        return cls(zones=zones, checks=dict(given["checks"]), balancers=balancers)
+        health = {id_: bool(healthy) for id_, healthy in given["health"].items()}
+        return cls(zones=zones, checks=dict(given["checks"]), health=health, balancers=balancers)
 
     def zone_of(self, name: Labels) -> Zone | None:
         """The zone that `name` is in, the innermost if several are."""

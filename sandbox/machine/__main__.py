@@ -3,6 +3,7 @@
 | on its stdin, a JSON object a line | |
 |---|---|
 | first | what it is: see `Configuration` |
+| `{"do": "stand-still", "how": …}` | stop, with all services, as `standstill.stand_still` does, until SIGCONT |
 | `{"do": "stop"}`, or the end | stop the services in order, then end |
 
 | on its stdout, a JSON object a line | |
@@ -11,6 +12,7 @@
 | `{"state": "booting"}` | it is told what it is, and does it |
 | `{"state": "running"}` | booted, every service that was to be started runs |
 | `{"state": "failed", "reason": text}` | the boot or a service failed: it stays up, as on AWS, and doesn't serve |
+| `{"still": false}` | it has stood still, and goes on |
 | `{"service": name, "exit": status}` | a process of a service ended (negative: the signal) |
 
 A boot that fails doesn't end the machine: an instance without a service is what a balancer sees.
@@ -147,18 +149,23 @@ def _serve(services: Services, stop: StopRequest, *, booted: bool) -> None:
 def main() -> int:
     """Boot, serve, stop."""
     die_with_parent()
-    stop = StopRequest()
     lines = input_lines()
     first = next(lines, None)
     if first is None:
         return 0
     machine = Configuration.read(first)
-    stop.listen(lines)
     tell(state="booting")
     system = FileSystem(machine.root)
     metadata = MetadataServer(machine.address, {"architecture": machine.arch, **machine.facts})
     environment = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.url}
     services = Services(system, machine.address, environment, say, lambda name, status: tell(service=name, exit=status))
+
+    def stand_still(how: str) -> None:
+        services.stand_still(how)
+        tell(still=False)
+
+    stop = StopRequest(stand_still)
+    stop.listen(lines)
     stop.wake(services.selector)
     try:
         booted = _is_booted(lambda: boot(machine, system, services, stop))

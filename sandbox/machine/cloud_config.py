@@ -137,19 +137,24 @@ def _file(entry: Any) -> WriteFile:
         raise BootError(f"path of {where} isn't absolute")
     if unknown := sorted(str(key) for key in entry if key not in _FILE_KEYS):
         raise BootError(f"the sandbox doesn't support {', '.join(unknown)} of {where}")
-    permissions = str(entry.get("permissions", _DEFAULT_PERMISSIONS))
-    try:
-        mode = int(permissions, 8)
-    except ValueError:
-        raise BootError(f"permissions of {where} aren't an octal number in quotes but {permissions!r}") from None
     return WriteFile(
         path=entry["path"],
         content=_decoded(str(entry.get("content", "")), str(entry.get("encoding", "text/plain")), where),
-        permissions=mode,
+        permissions=_mode(entry.get("permissions", _DEFAULT_PERMISSIONS), where),
         owner=str(entry.get("owner", "root:root")),
         append=_flag(entry, "append", where),
         deferred=_flag(entry, "defer", where),
     )
+
+
+def _mode(permissions: Any, where: str) -> int:
+    """Without quotes YAML makes a number of them, octal or not by how it begins; cloud-init's schema wants a text."""
+    try:
+        if isinstance(permissions, str):
+            return int(permissions, 8)
+    except ValueError:
+        pass
+    raise BootError(f"permissions of {where} aren't an octal number in quotes but {permissions!r}")
 
 
 def _decoded(content: str, encoding: str, where: str) -> bytes:

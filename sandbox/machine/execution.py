@@ -57,14 +57,14 @@ except OSError as error:
 
 
 class Process:
-    """A running command of a service. `ended` is a descriptor that is readable once the process has ended."""
+    """A running command of a service. `output` is the descriptor of what it says, which ends at once if nobody is to
+    hear it; `ended` is one that is readable once the process has ended.
+    """
 
-    def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
-        assert popen.stdout is not None
+    def __init__(self, popen: "subprocess.Popen[bytes]", output: int) -> None:
         self._popen = popen
-        self._stdout = popen.stdout
-        os.set_blocking(self._stdout.fileno(), False)
-        self.output = self._stdout.fileno()
+        os.set_blocking(output, False)
+        self.output = output
         self.ended = os.pidfd_open(popen.pid)
         self._said = b""
 
@@ -109,7 +109,7 @@ class Process:
         # Before it is reaped: until then nobody else can have its id.
         os.killpg(self.pid, 9)
         status = self._popen.wait()
-        self._stdout.close()
+        os.close(self.output)
         os.close(self.ended)
         return status, last
 
@@ -123,29 +123,31 @@ def start(
 ) -> Process:
     """Start `command` of `unit` with the sockets in `listeners`, by name. Raises BootError if that can't be."""
     variables = _environment(system, unit, environment)
-    program = _program(system, unit, command, variables)
+    program, folder = _program(system, unit, command, variables), _folder(system, unit)
     # Numbers so high that putting one in its place doesn't overwrite another.
     passed = [fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, _FIRST_HIGH_DESCRIPTOR) for _, listener in listeners]
     become = [sys.executable, "-I", "-S", "-c", _BECOME, str(os.getpid())]
     sockets = [":".join(name for name, _ in listeners), ",".join(str(each) for each in passed)]
+    # Made here, as either of a service's two streams may be the only one that is heard.
+    output, said = os.pipe()
     try:
-        return Process(
-            subprocess.Popen(
-                [*become, *sockets, *program],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if _is_heard(unit, "StandardOutput") else subprocess.DEVNULL,
-                stderr=subprocess.STDOUT if _is_heard(unit, "StandardError") else subprocess.DEVNULL,
-                cwd=_folder(system, unit),
-                env=variables,
-                pass_fds=passed,
-                start_new_session=True,
-            )
+        popen = subprocess.Popen(
+            [*become, *sockets, *program],
+            stdin=subprocess.DEVNULL,
+            stdout=said if _is_heard(unit, "StandardOutput") else subprocess.DEVNULL,
+            stderr=said if _is_heard(unit, "StandardError") else subprocess.DEVNULL,
+            cwd=folder,
+            env=variables,
+            pass_fds=passed,
+            start_new_session=True,
         )
     except OSError as error:
+        os.close(output)
         raise BootError(f"{unit.name}: {command!r} can't be started: {error}") from error
     finally:
-        for descriptor in passed:
+        for descriptor in (said, *passed):
             os.close(descriptor)
+    return Process(popen, output)
 
 
 def _program(system: FileSystem, unit: Unit, command: str, variables: Mapping[str, str]) -> list[str]:

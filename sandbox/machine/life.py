@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _BUFFER = 65536
@@ -39,15 +40,21 @@ def input_lines() -> Iterator[bytes]:
 
 
 class StopRequest:
-    """Whether the machine was told to stop: by `{"do": "stop"}`, by the end of its input, or by SIGTERM."""
+    """Whether the machine was told to stop: by `{"do": "stop"}`, by the end of its input, or by SIGTERM.
 
-    def __init__(self) -> None:
+    `stand_still` is called with `how` of each `{"do": "stand-still", "how": …}`, in the main thread.
+    """
+
+    def __init__(self, stand_still: Callable[[str], None]) -> None:
         self.is_told = False
+        self._stand_still = stand_still
+        self._how = ""
         self._interrupts = False
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGUSR1, lambda *_: self._stand_still(self._how))
         # Ctrl-C in a terminal is meant for the sandbox, which ends its machines itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -71,11 +78,16 @@ class StopRequest:
             self._interrupts = False
 
     def _listen(self, lines: Iterator[bytes]) -> None:
-        for line in lines:
-            if _is_stop(line):
-                break
         # In the main thread, so that it interrupts what that waits for.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        main = threading.main_thread().ident or 0
+        for line in lines:
+            command = _read(line)
+            if command.get("do") == "stop":
+                break
+            if command.get("do") == "stand-still":
+                self._how = command["how"]
+                signal.pthread_kill(main, signal.SIGUSR1)
+        signal.pthread_kill(main, signal.SIGTERM)
 
     def _on_signal(self, *_: object) -> None:
         self.is_told = True
@@ -90,9 +102,12 @@ class StopRequest:
             self._reader.recv(4096)
 
 
-def _is_stop(line: bytes) -> bool:
+def _read(line: bytes) -> dict[str, Any]:
     try:
-        return bool(json.loads(line).get("do") == "stop")
-    except (ValueError, AttributeError):
-        print(f'sandbox machine: {line!r} isn\'t a command: a JSON object, {{"do": "stop"}}', file=sys.stderr)
-        return False
+        command = json.loads(line)
+        if command["do"] in ("stop", "stand-still"):
+            return dict(command)
+    except (ValueError, TypeError, KeyError):
+        pass
+    print(f'sandbox machine: {line!r} isn\'t a command: a JSON object, {{"do": "stop"}}', file=sys.stderr)
+    return {}

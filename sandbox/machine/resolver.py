@@ -1,7 +1,9 @@
 """Which packages a machine installs: what is asked for, and what that requires.
 
 As dnf does it, with less: it takes the newest of each and never goes back to an older one, so where only an older one
-would do the sandbox fails and dnf would not. What it doesn't do it refuses by name.
+would do the sandbox fails and dnf would not. What it doesn't do it refuses by name: so also a package that another one
+of the repositories obsoletes, although dnf takes it all the same if it is asked for by its version, or required by a
+name that the other one doesn't provide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,6 +40,14 @@ class Package:
     def nevra(self) -> str:
         """Its full name: name, epoch, version, release, architecture."""
         return f"{self.name}-{self.version}.{self.arch}"
+
+    def obsoleted(self, package: "Package") -> Capability | None:
+        """By which of its obsoletes it replaces `package`: that goes by name, not by what a package provides."""
+        if package.name == self.name:
+            # A newer version of the same, which replaces the older one anyway.
+            return None
+        itself = Capability(package.name, "EQ", package.version)
+        return next((each for each in self.obsoletes if each.overlaps(itself)), None)
 
     def meets(self, wanted: Capability) -> bool:
         """Whether it provides `wanted`, by a capability or by a file."""
@@ -125,10 +135,17 @@ def _providers(requirement: Capability, package: Package, fitting: Sequence[Pack
 
 
 def _refuse_unsupported(package: Package, fitting: Sequence[Package]) -> None:
-    """Weak requirements are installed on AWS if a repository has them; nothing happens if none has."""
+    """Weak requirements are installed on AWS if a repository has them, and obsolete packages replaced if it has what
+    obsoletes them; nothing happens if none has.
+    """
     for each in package.recommends:
         if any(other.meets(each) for other in fitting):
             raise BootError(f"the sandbox doesn't install what a package recommends: {each} by {package.nevra}")
+    for other in fitting:
+        if obsolete := other.obsoleted(package):
+            raise BootError(
+                f"the sandbox doesn't replace packages: {other.nevra} obsoletes {obsolete}, and so {package.nevra}"
+            )
 
 
 def _check_conflicts(chosen: Sequence[Package], image: Sequence[Capability]) -> None:
@@ -140,6 +157,5 @@ def _check_conflicts(chosen: Sequence[Package], image: Sequence[Capability]) -> 
                     f"{package.nevra} conflicts with {conflict}, provided by {', '.join(others) or 'the image'}"
                 )
         for obsolete in package.obsoletes:
-            others = [each.nevra for each in chosen if each.name == obsolete.name and each is not package]
-            if others or any(each.overlaps(obsolete) for each in image):
+            if any(each.overlaps(obsolete) for each in image):
                 raise BootError(f"the sandbox doesn't replace packages: {package.nevra} obsoletes {obsolete}")

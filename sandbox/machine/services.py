@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from sandbox import processes, standstill
 from sandbox.clock import real
 from sandbox.machine import dependencies, execution, units
 from sandbox.machine.errors import BootError
@@ -26,10 +27,11 @@ Say = Callable[[str], None]
 OnEnd = Callable[[str, int], None]
 
 # systemd-system.conf(5): DefaultStartLimitIntervalSec, DefaultStartLimitBurst, DefaultRestartSec,
-# DefaultTimeoutStopSec. AWS's seconds.
+# DefaultTimeoutStartSec, DefaultTimeoutStopSec. AWS's seconds.
 START_INTERVAL: Final = 10.0
 START_BURST: Final = 5
 RESTART_SECONDS: Final = 0.1
+START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 90.0
 SETTLE_SECONDS: Final = 0.3
 """How long a service has to run to count as started: Type=simple says so at once, also of one that fails. Real
@@ -44,7 +46,9 @@ _TURN_SECONDS: Final = 0.05
 class Service:
     """A service that was started. `before` are the commands that have to succeed first; times are of time.monotonic.
 
-    `failed` says why it doesn't run and won't by itself.
+    `deadline` is when its process is asked to end because it takes too long, and, if it has been asked, when it is
+    killed; `timed_out` is whether it has, and `was_late` whether a start has failed of it since it ran. `failed` says
+    why it doesn't run and won't by itself.
     """
 
     unit: Unit
@@ -54,8 +58,16 @@ class Service:
     started_at: float = 0.0
     starts: list[float] = field(default_factory=list)
     restart_at: float | None = None
+    deadline: float | None = None
+    timed_out: bool = False
+    was_late: bool = False
     stopping: bool = False
     failed: str = ""
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether a command runs that has to succeed first."""
+        return self.process is not None and not self.is_main
 
     @property
     def is_active(self) -> bool:
@@ -117,16 +129,22 @@ class Services:
 
     def settle(self, is_told_to_stop: Callable[[], bool] = lambda: False) -> None:
         """Wait until every service has run for a moment. Raises BootError if one has failed, or keeps being restarted
-        for longer than systemd counts its starts.
+        for longer than systemd counts its starts; the time that its ExecStartPre takes is none of that, unless it took
+        too long before.
         """
         deadline = time.monotonic() + real(START_INTERVAL) + SETTLE_SECONDS
         while not self.failures and not is_told_to_stop():
             unsettled = [name for name, each in self._services.items() if not each.has_settled]
             if not unsettled:
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise BootError(f"{', '.join(unsettled)} didn't stay up, and will be restarted")
+            services = [self._services[name] for name in unsettled]
+            is_preparing = any(each.is_preparing and not each.was_late for each in services)
             self.turn(_TURN_SECONDS)
+            if is_preparing:
+                deadline += time.monotonic() - now
         if self.failures:
             raise BootError("; ".join(self.failures))
 
@@ -141,6 +159,27 @@ class Services:
             if service.restart_at is not None and service.restart_at <= now:
                 service.restart_at = None
                 self._launch(service)
+            if service.deadline is not None and service.deadline <= now:
+                self._end_late(service)
+
+    def stand_still(self, how: str) -> None:
+        """Stop this process and all services until SIGCONT: `standstill.stand_still`. Then they go on.
+
+        What they had waited for goes on too, as for a machine whose clock stood still.
+        """
+        began = time.monotonic()
+        stopped = processes.stop_descendants()
+        standstill.stand_still(how, [each for sockets in self._sockets.values() for each in sockets.with_backlog()])
+        for process in stopped:
+            processes.send_signal(process, signal.SIGCONT)
+        lost = time.monotonic() - began
+        for service in self._services.values():
+            service.started_at += lost
+            service.starts = [at + lost for at in service.starts]
+            if service.restart_at is not None:
+                service.restart_at += lost
+            if service.deadline is not None:
+                service.deadline += lost
 
     def stop(self) -> None:
         """Stop every service, all at once, then close the sockets."""
@@ -153,7 +192,8 @@ class Services:
 
     def _until_next(self, at_most: float | None) -> float | None:
         now = time.monotonic()
-        waits = [each.restart_at - now for each in self._services.values() if each.restart_at is not None]
+        times = [at for each in self._services.values() for at in (each.restart_at, each.deadline) if at is not None]
+        waits = [at - now for at in times]
         if at_most is not None:
             waits.append(at_most)
         return max(0.0, min(waits)) if waits else None
@@ -300,6 +340,7 @@ class Services:
     def _run_next(self, service: Service) -> None:
         """The next command of a start: one that has to succeed first, or the service itself."""
         service.is_main = not service.before
+        service.deadline, service.timed_out = None, False
         command = service.unit.one("Service", "ExecStart") if service.is_main else service.before[0]
         sockets = self._sockets_of(service)
         for each in sockets:
@@ -321,7 +362,11 @@ class Services:
         service.process, service.started_at = process, time.monotonic()
         self.selector.register(process.output, selectors.EVENT_READ, lambda: self._hear(service, process))
         self.selector.register(process.ended, selectors.EVENT_READ, lambda: self._ended(service, process))
-        if service.is_main:
+        if not service.is_main:
+            # Each of these commands has it anew; a service of a type that the sandbox knows has started once it runs.
+            service.deadline = _after(service.unit.timeout("TimeoutStartSec", START_SECONDS))
+        else:
+            service.was_late = False
             self._say(f"Started {service.unit.one('Unit', 'Description') or service.unit.name} ({service.unit.name})")
 
     def _hear(self, service: Service, process: Process) -> None:
@@ -342,11 +387,13 @@ class Services:
         status, last = process.finish()
         for line in last:
             self._say_of(service, process, line)
-        service.process = None
+        service.process, service.deadline = None, None
         how = _how(status)
         if not service.is_main and not service.stopping:
             command = service.before.pop(0)
-            if status == 0 or command.startswith("-"):
+            if service.timed_out:
+                how = f"wasn't done in time, and {how}: Failed with result 'timeout'"
+            elif status == 0 or command.startswith("-"):
                 self._run_next(service)
                 return
             how = f"ExecStartPre={command} {how}"
@@ -357,7 +404,7 @@ class Services:
     def _decide(self, service: Service, status: int, how: str) -> None:
         """What follows from the end of a service: nothing, another start, or failure."""
         if not service.stopping:
-            clean = status in _CLEAN and (service.is_main or status == 0)
+            clean = status in _CLEAN and service.is_main
             tolerated = service.is_main and service.unit.one("Service", "ExecStart").startswith("-")
             if _is_restarted(service.unit.one("Service", "Restart", "no"), clean=clean or tolerated):
                 wait = service.unit.seconds("Service", "RestartSec", RESTART_SECONDS)
@@ -376,23 +423,38 @@ class Services:
         self._say(f"Failed to start {name}: {reason}")
 
     def _end(self, ending: Sequence[Service]) -> None:
-        """Ask services to end, and kill those that don't in time."""
-        now = time.monotonic()
-        deadlines = {}
+        """Ask services to end, and wait until they have."""
         for service in ending:
             service.stopping, service.restart_at = True, None
             if service.process is not None:
-                group = service.unit.one("Service", "KillMode", "control-group") == "control-group"
-                service.process.signal(service.unit.stop_signal, group=group)
-                deadlines[service.unit.name] = now + real(
-                    service.unit.seconds("Service", "TimeoutStopSec", STOP_SECONDS)
-                )
-        while running := [each for each in ending if each.process is not None]:
-            for service in running:
-                if time.monotonic() > deadlines[service.unit.name] and service.process is not None:
-                    self._say(f"{service.unit.name}: didn't end in time, killing it")
-                    service.process.signal(signal.SIGKILL, group=True)
+                self._ask_to_end(service, service.process)
+        while any(each.process is not None for each in ending):
             self.turn(_TURN_SECONDS)
+
+    def _ask_to_end(self, service: Service, process: Process) -> None:
+        group = service.unit.one("Service", "KillMode", "control-group") == "control-group"
+        process.signal(service.unit.stop_signal, group=group)
+        service.deadline = _after(service.unit.timeout("TimeoutStopSec", STOP_SECONDS))
+
+    def _end_late(self, service: Service) -> None:
+        """What has to succeed first is asked to end, as systemd does (TimeoutStartFailureMode=terminate); what was
+        asked already is killed.
+        """
+        service.deadline = None
+        if service.process is None:
+            return
+        if service.stopping or service.timed_out:
+            self._say(f"{service.unit.name}: didn't end in time, killing it")
+            service.process.signal(signal.SIGKILL, group=True)
+        else:
+            service.timed_out = service.was_late = True
+            self._say(f"{service.unit.name}: start-pre operation timed out. Terminating.")
+            self._ask_to_end(service, service.process)
+
+
+def _after(timeout: float | None) -> float | None:
+    """When so many of AWS's seconds from now are over."""
+    return None if timeout is None else time.monotonic() + real(timeout)
 
 
 def _is_restarted(restart: str, *, clean: bool) -> bool:

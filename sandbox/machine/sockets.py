@@ -6,6 +6,7 @@ from typing import Final
 
 from sandbox.machine.errors import BootError
 from sandbox.machine.units import Unit
+from sandbox.standstill import Listener
 
 BACKLOG: Final = 4096
 # All of these mean "every address of the machine", of which it has one here.
@@ -27,6 +28,10 @@ class ListeningSocket:
     def serves(self, service: Unit) -> bool:
         """Whether its descriptors are passed to `service`."""
         return self.unit.service == service.name or self.unit.name in service.words("Service", "Sockets")
+
+    def with_backlog(self) -> list[Listener]:
+        """What listens, each with its backlog."""
+        return [(listener, _backlog(self.unit)) for listener in self.listeners]
 
     def close(self) -> None:
         """Let go of the ports: connections are refused from now on."""
@@ -61,8 +66,12 @@ def _listener(unit: Unit, value: str, address: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(unit.is_true("Socket", "KeepAlive")))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(unit.is_true("Socket", "NoDelay")))
         listener.bind((address, int(port)))
-        listener.listen(unit.number("Socket", "Backlog", BACKLOG))
+        listener.listen(_backlog(unit))
     except (OSError, OverflowError) as error:
         listener.close()
         raise BootError(f"{unit.name} can't listen on port {port} of {address}: {error}") from error
     return listener
+
+
+def _backlog(unit: Unit) -> int:
+    return unit.number("Socket", "Backlog", BACKLOG)

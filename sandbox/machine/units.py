@@ -80,6 +80,13 @@ class Unit:
             raise BootError(f"{key}={text} of {self.name} isn't a span of time that the sandbox reads")
         return total
 
+    def timeout(self, key: str, default: float) -> float | None:
+        """A time-out of a service in seconds, None if there is none: for `infinity` and, as it has always been, for 0
+        (systemd, load-fragment.c, config_parse_sec_fix_0). Raises BootError if it isn't a span of time.
+        """
+        seconds = self.seconds("Service", key, default)
+        return seconds if 0 < seconds < math.inf else None
+
     def number(self, section: str, key: str, default: int) -> int:
         """A whole number. Raises BootError if it isn't one."""
         text = self.one(section, key) or str(default)
@@ -211,7 +218,8 @@ def _check(unit: Unit) -> None:
         return
     if (count := len(unit.all("Service", "ExecStart"))) != 1:
         raise BootError(f"{unit.name} has {count} ExecStart=, and needs one")
-    for section, key in (("Service", "RestartSec"), ("Service", "TimeoutStopSec"), ("Unit", "StartLimitIntervalSec")):
-        unit.seconds(section, key, 0.0)
+    for key in ("RestartSec", "TimeoutStartSec", "TimeoutStopSec"):
+        unit.seconds("Service", key, 0.0)
+    unit.seconds("Unit", "StartLimitIntervalSec", 0.0)
     unit.number("Unit", "StartLimitBurst", 0)
     assert unit.stop_signal

@@ -2,57 +2,121 @@
 
 import argparse
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.campaigns import kills
-from tests.campaigns.record import Record
+from tests.campaigns import faults, kills
+from tests.campaigns.cases import Case
+from tests.campaigns.kinds import KINDS
+from tests.campaigns.record import OK, Record, UncommittedError, code
+from tests.campaigns.site import SPEED, Site, site
 
 # After so many cases a campaign begins in a new sandbox: moto forgets nothing, and slows down.
-CASES_PER_SANDBOX = 25
+CASES_PER_SANDBOX = 40
 
 
-def run_kills(limit: float) -> int:
-    """Every kill, until all have a result or `limit` seconds are over; returns how many failed."""
-    record, ended = Record.read("kills"), time.monotonic() + limit
+@dataclass(frozen=True)
+class Campaign:
+    """One campaign: `compute(site, kinds)` gives the cases by kind, `attempt(site, case)` the result of one."""
+
+    name: str
+    kinds: Sequence[str]
+    speed: str
+    compute: Callable[[Site, Sequence[str]], Mapping[str, Sequence[str]]]
+    attempt: Callable[[Site, str], dict[str, Any]]
+
+
+def _kills_of(made: Site, kinds: Sequence[str]) -> dict[str, list[str]]:
+    return {kind: [str(each) for each in cases] for kind, cases in kills.compute(made, kinds).items()}
+
+
+CAMPAIGNS = {
+    each.name: each
+    for each in (
+        Campaign("kills", list(KINDS), SPEED, _kills_of, lambda made, case: kills.run(made, Case.parse(case))),
+        Campaign(
+            "faults",
+            list(faults.cases()),
+            faults.SPEED,
+            lambda _, kinds: {kind: cases for kind, cases in faults.cases().items() if kind in kinds},
+            lambda made, case: faults.run(faults.World(made), case),
+        ),
+    )
+}
+
+
+def run(campaign: Campaign, kinds: Sequence[str], limit: float, *, keep: bool, allow_changes: bool) -> int:
+    """Every case of `kinds`, until all have a result or `limit` seconds are over; returns how many failed.
+
+    Raises UncommittedError if it isn't clear what code would run.
+    """
+    record, ended = Record.read(campaign.name), time.monotonic() + limit
     left: list[str] | None = None
     while left is None or (left and time.monotonic() < ended):
-        with tempfile.TemporaryDirectory(prefix="lockstep-kills-") as folder, kills.site(Path(folder)) as site:
+        commit = code(allow_changes=allow_changes)
+        with (
+            tempfile.TemporaryDirectory(prefix=f"lockstep-{campaign.name}-") as folder,
+            site(Path(folder), campaign.speed) as made,
+        ):
+            if code(allow_changes=allow_changes) != commit:
+                # Somebody has committed while the code was copied.
+                continue
             if left is None:
-                left = record.begin([str(case) for case in kills.compute(site)])
+                found = campaign.compute(made, kinds)
+                left = record.begin(found, keep=keep)
                 record.write()
-                print(f"{len(record.cases)} cases, {len(left)} to try", flush=True)
-            batch, left = left[:CASES_PER_SANDBOX], left[CASES_PER_SANDBOX:]
-            for at, case in enumerate(batch):
+                print(f"{sum(map(len, found.values()))} cases, {len(left)} to try", flush=True)
+            for case in left[:CASES_PER_SANDBOX]:
                 if time.monotonic() > ended:
-                    left = batch[at:] + left
                     break
-                begun = time.monotonic()
-                try:
-                    result = kills.run(site, kills.Case.parse(case))
-                except AssertionError as error:
-                    result = {"result": "failed", "problems": [str(error)[-2_000:]]}
-                record.add(case, **result)
-                print(f"{case}: {result} ({time.monotonic() - begun:.0f} s)", flush=True)
-                if result["result"] != "ok":
+                left.remove(case)
+                result = _try(campaign, made, case)
+                record.add(case, commit, **result)
+                print(f"{case}: {result}", flush=True)
+                if result["result"] != OK:
                     # What it has left would fail the next case too.
-                    left = batch[at + 1 :] + left
                     break
-    return sum(result["result"] != "ok" for result in record.results.values())
+    return len(record.failed())
+
+
+def _try(campaign: Campaign, made: Site, case: str) -> dict[str, Any]:
+    begun = time.monotonic()
+    try:
+        result = campaign.attempt(made, case)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        result = {"result": "failed", "problems": [str(error)[-2_000:]]}
+    return {**result, "seconds": round(time.monotonic() - begun)}
 
 
 def main() -> int:
     """Run the campaign that is named."""
     parser = argparse.ArgumentParser(prog="make campaign")
-    parser.add_argument("name", choices=["kills"])
+    parser.add_argument("name", choices=list(CAMPAIGNS))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long; run again to go on")
+    parser.add_argument("--kinds", nargs="+", help="cases of these only")
+    parser.add_argument("--keep", action="store_true", help="keep what went well with the code of an earlier commit")
+    parser.add_argument(
+        "--allow-changes", action="store_true", help="try what isn't committed too; its results count for no commit"
+    )
     arguments = parser.parse_args()
+    campaign = CAMPAIGNS[arguments.name]
+    kinds = arguments.kinds or campaign.kinds
+    if unknown := set(kinds) - set(campaign.kinds):
+        parser.error(f"{campaign.name} has no {', '.join(sorted(unknown))}; it has {', '.join(campaign.kinds)}")
     # What a script starts in the background inherits "ignore SIGINT"; either way the sandbox has to come down.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    failed = run_kills(arguments.seconds)
+    try:
+        failed = run(campaign, kinds, arguments.seconds, keep=arguments.keep, allow_changes=arguments.allow_changes)
+    except UncommittedError as error:
+        print(f"{error}\ncommit that, or say --allow-changes", file=sys.stderr)
+        return 2
     print(f"{failed} cases failed", file=sys.stderr)
     return 1 if failed else 0
 

@@ -1,292 +1,164 @@
-"""Kill -9 of `lockstep publish` and `lockstep deploy` at each AWS call of theirs, before and after it takes effect.
+"""Kill -9 of `lockstep` at its AWS calls, before and after each takes effect.
 
 A case is a call: command, region, service, operation, the how-manieth of its kind. The sandbox holds that very call,
 the command is killed while it waits, and what is left is looked at, settled, and compared with what an undisturbed run
-ends in. Reads are tried at their first occurrence and before their answer only: killed after one, nothing is different.
+ends in. `kinds` has the commands, `cases` which calls of each.
 """
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import time
-import urllib.request
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import boto3
-
-from lockstep.config.naming import package_bucket_name
 from lockstep.lease import KEY as LEASE
-from tests.campaigns.record import checkout
-from tests.conftest import ROOT
+from tests.campaigns.cases import RECORD_WRITE, Case
+from tests.campaigns.kinds import KINDS, VERIFYING, Fault, Trial
+from tests.campaigns.site import FAILING, REGIONS, SECONDS, Process, Site
+from tests.campaigns.visible import half_visible
 
-SPEED: Final = "12"
-RPMS: Final = ROOT / "examples" / "orders" / "rpms"
-REGIONS: Final = ("eu-central-1", "eu-west-1")
-RELEASES: Final = ("1.0.0", "1.1.0")
-ACCOUNT: Final = "123456789012"
-SECONDS: Final = 240
-AGENT: Final = "lockstep/"
-
-# What changes something. How often the others are made depends on how long things take, and so does how often a lease
-# is renewed.
-_MUTATING: Final = (
-    "Put",
-    "Create",
-    "Delete",
-    "Start",
-    "Update",
-    "Rollback",
-    "Cancel",
-    "Complete",
-    "Upload",
-    "Abort",
-)
-_BY_THE_CLOCK: Final = ("GetConsoleOutput",)
+Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """One call to be killed at; `nth` counts from 1, `after` is whether it takes effect."""
-
-    command: str
-    region: str
-    service: str
-    operation: str
-    nth: int
-    after: bool
-
-    def __str__(self) -> str:
-        when = "after" if self.after else "before"
-        return f"{self.command} {when} {self.region} {self.service} {self.operation} {self.nth}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Case":
-        """The case that `str` names."""
-        command, when, region, service, operation, nth = text.split(" ")
-        return cls(command, region, service, operation, int(nth), when == "after")
+def compute(on: Site, kinds: Iterable[str] = tuple(KINDS)) -> dict[str, list[Case]]:
+    """Every case of each of `kinds`."""
+    return {kind: _compute(on, kind) for kind in kinds}
 
 
-def cases_of(command: str, calls: list[Mapping[str, Any]]) -> list[Case]:
-    """The cases of a command, from the calls that an undisturbed run of it made."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for call in calls:
-        if call["operation"] not in _BY_THE_CLOCK and call["region"] is not None:
-            counts[(call["region"], call["service"], call["operation"])] += 1
-    cases = []
-    for (region, service, operation), count in sorted(counts.items()):
-        mutating = operation.startswith(_MUTATING)
-        # The lease's renewals come by the clock.
-        times = count if mutating and not (command == "deploy" and operation == "PutObject") else 1
-        for nth in range(1, times + 1):
-            cases.append(Case(command, region, service, operation, nth, after=False))
-            if mutating:
-                cases.append(Case(command, region, service, operation, nth, after=True))
-    return cases
-
-
-class Site:
-    """A checkout and a sandbox of its own, with both sites up, and two releases published."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = checkout(folder / "checkout")
-        self.home = folder / "sandbox"
-        self._base = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
-        self._base.pop("PYTHONDONTWRITEBYTECODE", None)
-        self._base |= {
-            "LOCKSTEP_PROJECT": str(self.folder),
-            "LOCKSTEP_SANDBOX_HOME": str(self.home),
-            "LOCKSTEP_SANDBOX_SPEED": SPEED,
-            "NO_COLOR": "1",
-            "PATH": f"{ROOT / '.venv' / 'bin'}:{ROOT / '.tools' / 'bin'}:{os.environ['PATH']}",
-        }
-        self.environment: dict[str, str] = {}
-        self.published = 0
-
-    def up(self) -> None:
-        """Bring it up, with release 1.0.0 in both sites."""
-        subprocess.run(
-            ["lockstep", "sandbox", "up"],
-            cwd=self.folder,
-            env=self._base,
-            check=True,
-            capture_output=True,
-            timeout=SECONDS,
-        )
-        shown = subprocess.run(
-            ["bash", "-c", 'eval "$(lockstep sandbox env)" && env -0'],
-            cwd=self.folder,
-            env=self._base,
-            check=True,
-            capture_output=True,
-        )
-        self.environment = dict(line.split("=", 1) for line in shown.stdout.decode().split("\0") if "=" in line)
-        self("up", "--yes")
-        for release in RELEASES:
-            self("publish", release, str(RPMS / release), "--yes")
-        self("deploy", RELEASES[0], "--yes")
-
-    def down(self) -> None:
-        """Take it down."""
-        subprocess.run(
-            ["lockstep", "sandbox", "down"], cwd=self.folder, env=self._base, check=False, capture_output=True
-        )
-
-    def __call__(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run `lockstep ARGUMENTS`. Raises AssertionError unless it exits as expected."""
-        done = subprocess.run(
-            ["lockstep", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert done.returncode in expect, f"lockstep {' '.join(arguments)} exited {done.returncode}:\n{done.stderr}"
-        return done
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `lockstep ARGUMENTS` in a session of its own."""
-        return subprocess.Popen(
-            ["lockstep", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def control(self, path: str, data: Any = None) -> Any:
-        """Ask the sandbox's own paths."""
-        body = None if data is None else json.dumps(data).encode()
-        url = f"{self.environment['AWS_ENDPOINT_URL']}/_sandbox/{path}"
-        with urllib.request.urlopen(url, body, timeout=30) as answer:
-            return json.load(answer)
-
-    def client(self, service: str, region: str) -> Any:
-        """A client that no fault is about."""
-        session: Any = boto3.Session()
-        return session.client(
-            service,
-            region_name=region,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",
-        )
-
-    def new_release(self) -> tuple[str, Path]:
-        """A release that was never published, with content that no other has: a name and its folder."""
-        self.published += 1
-        name = f"1.1.0-k{self.published}"
-        folder = self.home.parent / "releases" / name
-        shutil.copytree(RPMS / "1.1.0", folder)
-        (folder / "notes.txt").write_text(f"release {name}\n")
-        return name, folder
-
-    def settled(self) -> str:
-        """The release that is settled."""
-        return str(json.loads(self("status", "--json").stdout)["settled"])
-
-    def calls_of(self, *arguments: str) -> list[Mapping[str, Any]]:
-        """The calls of an undisturbed run of `lockstep ARGUMENTS`."""
-        self.control("calls?record=1")
-        self(*arguments)
-        calls = self.control("calls?record=0")["calls"]
-        return [call for call in calls if AGENT in call["user_agent"]]
-
-
-@contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """A site that lives as long as the block."""
-    made = Site(folder)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.down()
-
-
-def other(release: str) -> str:
-    """The release to deploy next."""
-    return RELEASES[1 - RELEASES.index(release)]
-
-
-def compute(on: Site) -> list[Case]:
-    """Every case there is."""
-    name, folder = on.new_release()
-    publish = on.calls_of("publish", name, str(folder), "--yes")
-    deploy = on.calls_of("deploy", other(on.settled()), "--yes")
-    return [*cases_of("publish", publish), *cases_of("deploy", deploy)]
+def _compute(on: Site, kind: str) -> list[Case]:
+    trial = KINDS[kind].begin(on)
+    with on.listening() as calls:
+        process = _start(on, trial, trial.gate, ())
+        status = process.wait()
+    assert status == trial.exits, f"`{' '.join(trial.arguments)}` exited {status}: {process.said}"
+    _tidy_up(on, trial)
+    return KINDS[kind].select(kind, calls)
 
 
 def run(on: Site, case: Case) -> dict[str, Any]:
     """Try one case; returns its result: `ok`, or what is wrong afterwards."""
-    before = on.settled()
-    if case.command == "publish":
-        name, folder = on.new_release()
-        arguments: tuple[str, ...] = ("publish", name, str(folder), "--yes")
+    trial = KINDS[case.kind].begin(on)
+    before = on.records()
+    process = _start(on, trial, trial.gate, [_hold(case)])
+    reached = on.wait_for_hold(process)
+    process.kill()
+    problems = [] if reached else [f"the call was never made: {process.said}"]
+    if trial.folder:
+        problems += [f"after the kill: {each}" for each in half_visible(trial.release, on.views(trial.release))]
+    on.hold()
+    if trial.folder:
+        on(*trial.arguments)
+        problems += _of_release(on, trial.release)
+        ended = {"published": trial.release}
     else:
-        name, arguments = other(before), ("deploy", other(before), "--yes")
-    fault = {
-        "kind": "vanish",
+        left = on.records()
+        ended = _settle(on)
+        if wrong := misjudged(case, left, ended):
+            problems.append(wrong)
+        problems += _of_records(on, trial, ended["settle"])
+        # The engine is at work only while a record says so: else there is nothing for it to see.
+        if left != before or any(record["inProgress"] for record in left.values()):
+            problems += _of_previews(on)
+    problems += _of_sites(on) + _left_over(on)
+    _tidy_up(on, trial)
+    return {"result": "failed" if problems else "ok", **ended, **({"problems": problems} if problems else {})}
+
+
+def _hold(case: Case) -> Fault:
+    return {
         "region": case.region,
         "service": case.service,
         "operation": case.operation,
-        "user_agent": AGENT,
         "skip": case.nth - 1,
         "count": 1,
         "after": case.after,
     }
-    on.control("faults", {"faults": [fault]})
-    process = on.start(*arguments)
-    reached = _wait_for_hit(on, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    on.control("faults", {"faults": []})
-    if case.command == "publish":
-        on(*arguments)
-        ended = {"published": name}
-    else:
-        ended = {"settle": _settle(on), "release": on.settled()}
-    problems = _problems(on, name, case)
-    if not reached:
-        problems.append("the call was never made")
-    return {"result": "ok" if not problems else "failed", **ended, **({"problems": problems} if problems else {})}
 
 
-def _wait_for_hit(on: Site, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if on.control("faults")["faults"][0]["hit"]:
-            return True
-        if process.poll() is not None:
-            return False
-        time.sleep(0.02)
-    return False
+def _start(on: Site, trial: Trial, gate: Fault | None, then: Iterable[Fault]) -> Process:
+    """Start the command with `then` held; with a gate, from where that was held, which is tried again when let go."""
+    if gate is None:
+        on.hold(*then)
+        return on.start(trial.arguments)
+    on.hold(gate)
+    process = on.start(trial.arguments)
+    assert on.wait_for_hold(process), f"it never came to {gate}: {process.said}"
+    trial.at_gate()
+    on.hold(*then)
+    return process
 
 
-def _settle(on: Site) -> str:
-    """Settle what is left. The engine's own processes end their updates first, and hold their locks meanwhile."""
+def _settle(on: Site) -> dict[str, str]:
+    """Settle what is left; returns what that says. The engine's own processes end their updates first, and hold their
+    locks meanwhile.
+    """
     deadline = time.monotonic() + SECONDS
     while True:
         done = on("settle", "--yes", "--json", expect=(0, 4, 6))
         if done.returncode == 0:
-            return str(json.loads(done.stdout)["result"])
+            said: dict[str, str] = json.loads(done.stdout)
+            return {"settle": said["result"], "release": said["release"]}
         assert time.monotonic() < deadline, f"never settled: {done.stderr}"
         time.sleep(0.5)
 
 
-def _problems(on: Site, release: str, case: Case) -> list[str]:
-    """How the end differs from that of an undisturbed run."""
+def misjudged(case: Case, records: Mapping[str, Record], ended: Mapping[str, str]) -> str | None:
+    """What is wrong with how settling `ended`, by the `records` that were left; None if all is well.
+
+    A region that says that it is over is believed. Otherwise, what goes back goes on back, and what had only to be said
+    is said: a deployment writes its record for the last time but one when every site runs the release. Before that, how
+    far the sites are is a matter of time.
+    """
+    newest = max(records.values(), key=lambda record: (int(record["epoch"]), record["inProgress"] is not None))
+    was = newest["inProgress"]
+    if was is None:
+        differ = any(record != newest for record in records.values())
+        expected = {"records" if differ else "nothing": newest["settled"]}
+    else:
+        back, forth = {"undone": was["releaseTo"]}, {"finished": was["releaseTo"]}
+        said_all_run = case.kind == "deploy" and case.operation == RECORD_WRITE and case.nth >= VERIFYING
+        if was["stage"] == "verifying" or said_all_run:
+            expected = forth
+        else:
+            expected = back | forth if was["stage"] == "rolling" else back
+    if expected.get(ended["settle"]) == ended["release"]:
+        return None
+    return f"it was settled as {ended}, not as {expected}, though the records were {records}"
+
+
+def _of_release(on: Site, release: str) -> list[str]:
+    """What is wrong with a release that was published again after the kill."""
+    problems = half_visible(release, on.views(release))
+    listed = json.loads(on("releases", "--json").stdout)["releases"].get(release, {})
+    return problems if listed.get("complete") else [*problems, f"{release} isn't complete: {listed}"]
+
+
+def _of_records(on: Site, trial: Trial, settle: str) -> list[str]:
+    """What is wrong with the records after what was left by the kill was settled, by its own word `settle`."""
+    problems = []
+    first, *others = on.records().values()
+    if first["settled"] not in trial.ends:
+        problems.append(f"{first['settled']} is settled, not {' or '.join(sorted(trial.ends))}")
+    if settle in ("finished", "undone") and (settle == "finished") != (first["settled"] == trial.release):
+        problems.append(f"{trial.release} was {settle}, and {first['settled']} is settled")
+    if any(record != first for record in others):
+        problems.append(f"the records differ: {[first, *others]}")
+    if first["inProgress"] is not None:
+        problems.append(f"the record is still in progress: {first}")
+    if any(past["fate"] == "refused" and past["release"] != FAILING for past in first["past"]):
+        problems.append(f"a release is refused that was only broken off: {first}")
+    return problems
+
+
+def _of_previews(on: Site) -> list[str]:
+    """What the engine would change."""
+    stacks = json.loads(on("preview", "--json").stdout)["stacks"]
+    changed = {name: stack["changes"] for name, stack in stacks.items() if stack["changes"]}
+    return [f"previews have changes: {changed}"] if changed else []
+
+
+def _of_sites(on: Site) -> list[str]:
+    """How what the sites run differs from what is settled."""
     problems = []
     status = json.loads(on("status", "--json", expect=(0, 6, 7, 10)).stdout)
     if status["verdict"] != "ok":
@@ -294,25 +166,19 @@ def _problems(on: Site, release: str, case: Case) -> list[str]:
     running = {each["release_running"] for each in status["sites"].values()}
     if running != {status["settled"]}:
         problems.append(f"the sites run {running}, and {status['settled']} is settled")
+    wanted = {each["release_wanted"] for each in status["sites"].values()}
+    if wanted != {status["settled"]}:
+        problems.append(f"config wants {wanted}, and {status['settled']} is settled")
     if any(each["instances"] != 2 or each["healthy"] != 2 for each in status["sites"].values()):
         problems.append("not two instances in each site")
-    if case.command == "deploy":
-        stacks = json.loads(on("preview", "--json").stdout)["stacks"]
-        changed = {name: stack["changes"] for name, stack in stacks.items() if stack["changes"]}
-        if changed:
-            problems.append(f"previews have changes: {changed}")
-    else:
-        listed = json.loads(on("releases", "--json").stdout)["releases"]
-        if not listed.get(release, {}).get("complete"):
-            problems.append(f"{release} isn't complete: {listed.get(release)}")
-    return problems + _left_over(on)
+    return problems
 
 
 def _left_over(on: Site) -> list[str]:
     """What an undisturbed run doesn't leave."""
-    found = []
+    found = [f"{each}, an instance refresh" for each in on.refreshes()]
     for region in REGIONS:
-        bucket, s3 = package_bucket_name("orders", ACCOUNT, region), on.client("s3", region)
+        bucket, s3 = on.bucket(region), on.client("s3", region)
         if s3.list_objects_v2(Bucket=bucket, Prefix=LEASE).get("KeyCount"):
             found.append(f"{region}: a lease")
         if s3.list_multipart_uploads(Bucket=bucket).get("Uploads"):
@@ -326,3 +192,9 @@ def _left_over(on: Site) -> list[str]:
         if len(groups) != 1 or alive != len(instances):
             found.append(f"{region}: {alive} instances, {len(instances)} of them in {len(groups)} groups")
     return found
+
+
+def _tidy_up(on: Site, trial: Trial) -> None:
+    if trial.folder:
+        shutil.rmtree(trial.folder)
+        on.forget_large()

@@ -72,34 +72,65 @@ def in_wanted(shell: Shell) -> str:
     return after.splitlines()[0].strip().strip('"')
 
 
+def until_status(has: str, process: str) -> str:
+    """A line of a script: wait until `lockstep status --json` has that text; exit 98 if the process ends before."""
+    return f"until lockstep status --json 2>/dev/null | grep -qF '{has}'; do kill -0 {process} || exit 98; done\n"
+
+
 @dataclass
 class Client:
-    """Polls every site's name, and keeps what it saw: releases by site, and every answer that wasn't good."""
+    """Polls every site's name, and keeps what it saw: answers by site and release, how long the slowest took, and every
+    answer that wasn't good.
+    """
 
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    slowest: dict[str, float] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
+
+    def of(self, site: str) -> int:
+        """How many answers a site has given."""
+        return sum(count for (name, _), count in self.answers.items() if name == site)
+
+    def poll(self, site: str, gateway: str) -> None:
+        """Ask once, and wait as long as it takes."""
+        begun = time.monotonic()
+        connection = http.client.HTTPConnection(gateway, timeout=10)
+        try:
+            connection.request("GET", f"http://{site}.orders.example.com/healthz", headers={"Connection": "close"})
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.bad.append(f"{site}: {error!r}")
+        else:
+            self.answers[(site, answer.headers.get("Lockstep-Release", ""))] += 1
+            if answer.status != 200:
+                self.bad.append(f"{site}: {answer.status} {body!r}")
+        finally:
+            connection.close()
+        self.slowest[site] = max(self.slowest.get(site, 0.0), time.monotonic() - begun)
+
+    def report(self) -> str:
+        """What it saw: a line for each site, and the first answers that weren't good."""
+        sites = [
+            f"{each}: {self.of(each)} answers, the slowest after {self.slowest.get(each, 0.0):.2f} s" for each in SITES
+        ]
+        return "\n".join([*sites, f"not good: {len(self.bad)}", *self.bad[:5]])
 
 
 @contextmanager
-def polling(shell: Shell) -> Iterator[Client]:
-    """For the block, a client at each site's name, 20 requests a second."""
+def polling(shell: Shell, at_least: int) -> Iterator[Client]:
+    """For the block, a client at each site's name, 20 requests a second; `pytest -rP` shows how slow the slowest was.
+
+    After the block every site must have given `at_least` answers, and nothing but good ones: a client that has hardly
+    asked proves nothing.
+    """
     gateway = urlsplit(addresses(shell)["gateway"]).netloc
     client, ended = Client(), threading.Event()
 
     def poll(site: str) -> None:
         while not ended.is_set():
             begun = time.monotonic()
-            try:
-                connection = http.client.HTTPConnection(gateway, timeout=10)
-                url = f"http://{site}.orders.example.com/healthz"
-                connection.request("GET", url, headers={"Connection": "close"})
-                answer = connection.getresponse()
-                body = answer.read()
-                client.answers[(site, answer.headers.get("Lockstep-Release", ""))] += 1
-                if answer.status != 200:
-                    client.bad.append(f"{site}: {answer.status} {body!r}")
-            except (OSError, http.client.HTTPException) as error:
-                client.bad.append(f"{site}: {error!r}")
+            client.poll(site, gateway)
             ended.wait(max(0.0, 1 / POLLS_A_SECOND - (time.monotonic() - begun)))
 
     threads = [threading.Thread(target=poll, args=(site,)) for site in SITES]
@@ -111,3 +142,6 @@ def polling(shell: Shell) -> Iterator[Client]:
         ended.set()
         for thread in threads:
             thread.join()
+        print(client.report())
+    assert client.bad == [], client.report()
+    assert all(client.of(site) >= at_least for site in SITES), client.report()

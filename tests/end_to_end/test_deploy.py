@@ -10,6 +10,7 @@ import pytest
 from lockstep.config.naming import package_bucket_name
 from tests.end_to_end.conftest import Shell
 from tests.end_to_end.releases import (
+    POLLS_A_SECOND,
     REGIONS,
     SITES,
     addresses,
@@ -20,12 +21,15 @@ from tests.end_to_end.releases import (
     polling,
     publish,
     set_faults,
+    until_status,
     versions_at,
 )
 
 pytestmark = pytest.mark.engine
 
 ACCOUNT = "123456789012"
+# Of each site while a deployment runs: as many as there are in ten seconds, which none is done in.
+ANSWERS_MIN = 10 * POLLS_A_SECOND
 
 
 def both(version: str) -> dict[str, set[str]]:
@@ -59,9 +63,8 @@ def test_a_release_reaches_both_sites_and_goes_back(shell: Shell) -> None:
     first = shell.json("lockstep deploy 1.0.0 --yes --json")
     assert {site["releaseRunning"] for site in first["sites"].values()} == {"1.0.0"}
     publish(shell, "1.1.0")
-    with polling(shell) as client:
+    with polling(shell, ANSWERS_MIN) as client:
         shell("lockstep deploy 1.1.0 --yes")
-    assert client.bad == []
     assert {release for _, release in client.answers} == {"1.0.0", "1.1.0"}
     assert versions_at(shell) == both("1.1.0")
     assert in_wanted(shell) == "1.1.0"
@@ -82,9 +85,8 @@ def test_a_release_that_fails_leaves_everything_as_it_was(shell: Shell) -> None:
     """The reason why all of this exists."""
     bring_up(shell, "1.0.0", "1.2.0")
     shell("lockstep deploy 1.0.0 --yes")
-    with polling(shell) as client:
+    with polling(shell, ANSWERS_MIN):
         done = shell("lockstep deploy 1.2.0 --yes", expect=5)
-    assert client.bad == []
     assert "1.2.0" in done.stderr
     assert "503" in done.stderr
     assert versions_at(shell) == both("1.0.0")
@@ -162,7 +164,6 @@ def test_what_cannot_be_deployed_is_refused_before_anything_changes(shell: Shell
     assert "lockstep up" in shell("lockstep deploy 1.0.0 --yes", expect=3).stderr
     bring_up(shell, "1.0.0")
     assert "isn't published" in shell("lockstep deploy 3.0.0 --yes", expect=3).stderr
-    assert "isn't published" in shell("lockstep deploy 3.0.0 --yes", expect=3).stderr
     assert "--yes" in shell("lockstep deploy 1.0.0", expect=4).stderr
     assert shell("lockstep deploy", expect=2).stderr
     before = (shell.folder / "Pulumi.yaml").read_text()
@@ -175,8 +176,8 @@ def test_what_cannot_be_deployed_is_refused_before_anything_changes(shell: Shell
     shutil.copytree(shell.folder, other, symlinks=True)
     done = shell(
         "lockstep deploy 1.0.0 --yes & first=$!\n"
-        'until lockstep status --json 2>/dev/null | grep -q \'"verdict": "in progress"\'; do :; done\n'
-        f"(cd {other} && LOCKSTEP_PROJECT={other} lockstep deploy 1.0.0 --yes); second=$?\n"
+        + until_status('"verdict": "in progress"', "$first")
+        + f"(cd {other} && LOCKSTEP_PROJECT={other} lockstep deploy 1.0.0 --yes); second=$?\n"
         "wait $first; echo $? $second",
     )
     assert done.stdout.split()[-2:] == ["0", "4"], done.stderr
@@ -191,8 +192,8 @@ def test_a_region_that_is_lost_while_a_deployment_runs_is_settled_when_it_is_bac
     fault = json.dumps({"faults": [{"kind": "refuse", "region": "eu-central-1"}]})
     done = shell(
         "lockstep deploy 1.1.0 --yes & first=$!\n"
-        'until lockstep status --json 2>/dev/null | grep -q \'"stage": "canary"\'; do :; done\n'
-        f"curl -sf -o /dev/null -d '{fault}' {api}/_sandbox/faults\n"
+        + until_status('"stage": "canary"', "$first")
+        + f"curl -sf -o /dev/null -d '{fault}' {api}/_sandbox/faults\n"
         "wait $first",
         expect=6,
     )

@@ -6,26 +6,37 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns import kills
-from tests.campaigns.record import NOT_TRIED, Record, tree_hash
+from tests.campaigns.kinds import KINDS
+from tests.campaigns.record import NOT_TRIED, WITH_CHANGES, Record, tree_hash
+from tests.campaigns.site import site
 
 pytestmark = pytest.mark.engine
 
-SAMPLE = 3
+ALWAYS = ("publish", "deploy")
 
 
-def test_a_command_that_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
-    """Killed at any call, the next run finishes or undoes it; the campaign tries them all, this a few."""
-    with kills.site(tmp_path) as site:
-        cases = kills.compute(site)
-        record = Record.read("kills")
-        # A call that is new, or gone, makes what the file says about all of them out of date.
-        assert sorted(record.cases) == sorted(str(case) for case in cases), "run `make campaign kills`"
-        for case in random.Random(tree_hash()).sample(cases, SAMPLE):
-            assert kills.run(site, case)["result"] == "ok", case
+@pytest.fixture
+def record() -> Record:
+    """What is committed."""
+    return Record.read("kills")
 
 
-def test_no_case_of_the_campaign_has_failed() -> None:
-    """A failure that is written down and left there is a defect that is shipped."""
-    record = Record.read("kills")
-    failed = [case for case, result in record.results.items() if result["result"] not in ("ok", NOT_TRIED)]
-    assert failed == []
+def test_a_command_that_is_killed_leaves_nothing_half_done(tmp_path: Path, record: Record) -> None:
+    """Killed at any call, the next run finishes or undoes it; the campaign tries them all, this one of some kinds."""
+    chosen = random.Random(tree_hash())
+    kinds = [*ALWAYS, chosen.choice([kind for kind in KINDS if kind not in ALWAYS])]
+    with site(tmp_path) as made:
+        found = kills.compute(made, kinds)
+        # A call that is new, or gone, makes what the file says about all of its kind out of date.
+        for kind, cases in found.items():
+            assert sorted(record.of(kind)) == sorted(map(str, cases)), "run `make campaign kills`"
+        for case in map(chosen.choice, found.values()):
+            assert kills.run(made, case)["result"] == "ok", case
+
+
+def test_the_campaigns_file_has_every_kind_and_each_case_went_well(record: Record) -> None:
+    """A failure that is written down and left there is a defect that is shipped; what nobody has tried may be one."""
+    assert [kind for kind in KINDS if not record.of(kind)] == []
+    assert record.failed() == []
+    assert [case for case in record.cases if record.results.get(case, {}).get("result", NOT_TRIED) == NOT_TRIED] == []
+    assert [case for case, result in record.results.items() if result["commit"].endswith(WITH_CHANGES)] == []

@@ -6,18 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.debian import ROOT
+from tests.http_server import Answering, listening
 from tests.sandbox.checkout import eventually
 
 SOURCE = ROOT / "examples" / "orders" / "orders.py"
@@ -33,31 +32,21 @@ NOWHERE = "http://127.0.0.1:9"
 LONG = 600.0
 
 
-class Metadata(BaseHTTPRequestHandler):
+class Metadata(Answering):
     """An instance metadata service that wants tokens, and fails at first."""
 
     failures = 1
     values: dict[str, str] = {"placement/region": "eu-west-1", "instance-id": "i-1"}  # noqa: RUF012 - never changed
 
-    def do_PUT(self) -> None:
-        if Metadata.failures:
+    def respond(self) -> None:
+        if self.command == "GET":
+            known = self.values.get(self.path.removeprefix("/latest/meta-data/"), "")
+            self.answer(200 if known and self.headers["X-aws-ec2-metadata-token"] == "token" else 401, known.encode())
+        elif Metadata.failures:
             Metadata.failures -= 1
-            self._answer(503, "")
+            self.answer(503)
         else:
-            self._answer(200 if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else 400, "token")
-
-    def do_GET(self) -> None:
-        known = self.values.get(self.path.removeprefix("/latest/meta-data/"), "")
-        self._answer(200 if known and self.headers["X-aws-ec2-metadata-token"] == "token" else 401, known)
-
-    def _answer(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+            self.answer(200 if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else 400, b"token")
 
 
 def write_program(folder: Path, **constants: float) -> Path:
@@ -121,13 +110,8 @@ def read_to_end(connection: socket.socket) -> bytes:
 @pytest.fixture
 def metadata() -> Iterator[str]:
     Metadata.failures = 1
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Metadata) as url:
+        yield url
 
 
 @pytest.fixture

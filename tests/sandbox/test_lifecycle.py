@@ -30,7 +30,7 @@ from tests.sandbox.gateway.sites import ADDRESS, answering, balancer
 
 pytestmark = pytest.mark.engine
 
-PROCESSES = ("supervisor", "api", "provider", "dns", "gateway")
+PROCESSES = ("supervisor", "api", "provider", "dns", "gateway", "checkers")
 SANDBOX = f"{shlex.quote(sys.executable)} -m lockstep.cli sandbox"
 VENV_BIN = Path(sys.executable).parent
 
@@ -431,6 +431,35 @@ def test_a_request_shows_who_answers_at_a_name(
     with pytest.raises(InvalidInputError, match="no TLS") as caught:
         request("https://www.example.com/")
     assert "lockstep sandbox request http://example.com/" in caught.value.remedy
+
+
+def test_a_region_is_lost_and_healed(checkout: Checkout) -> None:
+    """The main thing that the sandbox is for; what it says is what scripts and people go by."""
+    checkout.up()
+    lost = checkout.run("sandbox", "break", "eu-west-1")
+    assert lost.returncode == 0
+    assert "eu-west-1 is lost (vanish), with 0 balancers and machines" in lost.stderr
+    assert "lockstep sandbox heal eu-west-1" in lost.stderr
+    ways = {"eu-west-1": "vanish", "us-east-1": "refuse"}
+    both = checkout.run("sandbox", "break", "us-east-1", "--refuse", "--json")
+    assert {name: each["how"] for name, each in json.loads(both.stdout)["lost"].items()} == ways
+    status = json.loads(checkout.run("sandbox", "status", "--json").stdout)
+    assert (status["status"], {name: each["how"] for name, each in status["lost"].items()}) == ("up", ways)
+    assert "lost        eu-west-1 (vanish), us-east-1 (refuse)" in checkout.run("sandbox", "status").stdout
+    assert "eu-west-1 is back" in checkout.run("sandbox", "heal", "eu-west-1").stderr
+    assert "us-east-1 is back" in checkout.run("sandbox", "heal").stderr
+    assert "no region is lost" in checkout.run("sandbox", "heal").stderr
+
+
+def test_a_region_that_aws_does_not_have_cannot_be_lost(checkout: Checkout) -> None:
+    """A drill with a typo would prove that nothing breaks."""
+    assert checkout.run("sandbox", "break", "eu-west-1").returncode == 7
+    checkout.up()
+    done = checkout.run("sandbox", "break", "eu-west-11")
+    assert done.returncode == 3
+    assert "AWS has no region 'eu-west-11'" in done.stderr
+    checkout.run("sandbox", "break", "eu-west-1")
+    assert checkout.run("sandbox", "down").returncode == 0
 
 
 def test_a_request_without_a_sandbox_exits_with_7(checkout: Checkout) -> None:

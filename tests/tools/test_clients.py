@@ -113,5 +113,5 @@ def test_an_error_is_a_failure(name_server: NameServer) -> None:
     """HTTP 500 isn't service."""
     clients = Clients(NAME, name_server.where, speed=SPEED, count=1, pace=1, spread=0, path="/broken")
     with site("eu-west-1") as name_server.address, clients:
-        eventually(lambda: clients.requests, "a request")
+        eventually(lambda: bool(clients.requests), "a request")
     assert clients.requests[0].failure == "HTTP 500 Internal Server Error"

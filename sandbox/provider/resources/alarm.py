@@ -1,4 +1,8 @@
-"""CloudWatch: metric alarms on one metric. Alarms on metric math (`metricQueries`) are refused by name."""
+"""CloudWatch: metric alarms on one metric.
+
+Alarms on metric math, anomaly detection and PromQL are refused by the names of their properties; composite alarms,
+which the components don't use, by the name of their type.
+"""
 
 import re
 from collections.abc import Iterable
@@ -26,10 +30,24 @@ from sandbox.provider.values import Json
 
 # CloudWatch API Reference, PutMetricAlarm: Period, ExtendedStatistic, and the most actions of one kind.
 _SHORT_PERIODS = (10, 20, 30)
+_HOUR, _DAY, _WEEK = 3_600, 86_400, 604_800
 _EXTENDED_STATISTIC = re.compile(
     r"(p|tm|wm|tc|ts)(\d{1,2}(\.\d{1,2})?|100)|IQM|(TM|WM|PR|TC|TS)\((\d+(\.\d+)?%?)?:(\d+(\.\d+)?%?)?\)"
 )
 _MOST_ACTIONS = 5
+# CloudWatch API Reference, MetricDatum: Unit.
+_SIZES = tuple(f"{scale}{kind}" for kind in ("bytes", "bits") for scale in ("", "Kilo", "Mega", "Giga", "Tera"))
+_AMOUNTS = tuple(size[:1].upper() + size[1:] for size in _SIZES)
+_UNITS = (
+    "Seconds",
+    "Microseconds",
+    "Milliseconds",
+    *_AMOUNTS,
+    "Percent",
+    "Count",
+    *(f"{amount}/Second" for amount in (*_AMOUNTS, "Count")),
+    "None",
+)
 
 
 def _check_period(value: Json) -> str | None:
@@ -54,6 +72,17 @@ def _check_alarm(inputs: State) -> Iterable[tuple[str, str]]:
     statistics = [name for name in ("statistic", "extendedStatistic") if inputs.get(name)]
     if len(statistics) != 1:
         yield "statistic", "one of statistic and extendedStatistic must be set"
+    periods, needed = inputs.get("evaluationPeriods"), inputs.get("datapointsToAlarm")
+    if isinstance(periods, int) and isinstance(needed, int) and needed > periods:
+        yield "datapointsToAlarm", f"expected at most evaluationPeriods, {periods}, got {needed}"
+    period = inputs.get("period")
+    if isinstance(period, int) and isinstance(periods, int):
+        longest = _DAY if period < _HOUR else _WEEK
+        if period * periods > longest:
+            yield (
+                "evaluationPeriods",
+                f"expected at most {longest} seconds, {longest // period} times {period}, got {periods}",
+            )
 
 
 def _dimensions(inputs: State) -> Json:
@@ -143,7 +172,7 @@ METRIC_ALARM = ResourceType(
         ),
         "threshold": Property(kind=Kind.NUMBER, required=True),
         "treatMissingData": string(default="missing", check=one_of("breaching", "notBreaching", "ignore", "missing")),
-        "unit": string(),
+        "unit": string(check=one_of(*_UNITS)),
         "arn": output(),
     },
     create=_create_alarm,

@@ -100,6 +100,8 @@ def serving(folder: Path) -> Iterator[ApiServer]:
         patch.setattr("tempfile.tempdir", str(folder))
         patch.setenv(processes.MARK, f"member:{folder}")
         with ApiServer(data_plane=True) as server:
+            # moto's state is the process's, and another module may have left some.
+            reset(server)
             yield server
         machines.serve_from("")
 

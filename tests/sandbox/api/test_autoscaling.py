@@ -7,11 +7,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.api import images
+from sandbox.api.autoscaling import KEPT
+from sandbox.api.autoscaling_checks import UNSUPPORTED
 
+# What moto or the sandbox acts on, beside what is kept and shown.
+HANDLED = {
+    "AutoScalingGroupName",
+    "AvailabilityZones",
+    "DesiredCapacity",
+    "HealthCheckType",
+    "LaunchTemplate",
+    "MaxSize",
+    "MinSize",
+    "NewInstancesProtectedFromScaleIn",
+    "Tags",
+    "TargetGroupARNs",
+    "VPCZoneIdentifier",
+}
 NEWEST = images.releases()[-1]
 IMAGE = images.image_id("eu-west-1", NEWEST.image_name("x86_64"))
 ARM_IMAGE = images.image_id("eu-west-1", NEWEST.image_name("arm64"))
@@ -108,6 +125,7 @@ def site(aws: Any) -> Site:
         ({"VPCZoneIdentifier": None}, "At least one Availability Zone or VPC Subnet is required."),
         ({"LaunchTemplate": None}, "Valid requests must contain either LaunchTemplate"),
         ({"HealthCheckType": "HTTP"}, "HTTP"),
+        ({"HealthCheckType": "EBS,HTTP"}, "HTTP"),
         ({"HealthCheckGracePeriod": -1}, "HealthCheckGracePeriod"),
         (
             {"LaunchTemplate": {"LaunchTemplateId": "lt-0123456789abcdef0"}},
@@ -197,6 +215,103 @@ def test_a_group_name_is_used_once(site: Site) -> None:
         "AutoScalingGroup by this name already exists - A group with the name fleet already exists",
     )
     assert len(site.running()) == 2
+
+
+@pytest.mark.change("autoscaling-group-rules")
+@pytest.mark.parametrize("shape", ["CreateAutoScalingGroupType", "UpdateAutoScalingGroupType"])
+def test_every_parameter_of_a_group_is_handled_kept_or_refused(shape: str) -> None:
+    """Without it what AWS has added since is dropped without a word."""
+    model: Any = botocore.session.get_session().get_service_model("autoscaling").shape_for(shape)
+    assert set(model.members) - HANDLED - set(KEPT) == set(UNSUPPORTED) & set(model.members)
+    assert not (HANDLED | set(KEPT)) & set(UNSUPPORTED)
+
+
+@pytest.mark.change("autoscaling-group-rules")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AvailabilityZoneDistribution", {"CapacityDistributionStrategy": "balanced-only"}),
+        ("AvailabilityZoneIds", ["euw1-az1"]),
+        ("AvailabilityZoneImpairmentPolicy", {"ZonalShiftEnabled": True}),
+        ("CapacityRebalance", True),
+        (
+            "CapacityReservationSpecification",
+            {"CapacityReservationPreference": "capacity-reservations-only"},
+        ),
+        ("Context", "reserved"),
+        ("DeletionProtection", "prevent-force-deletion"),
+        ("DesiredCapacityType", "vcpu"),
+        ("InstanceId", "i-0123456789abcdef0"),
+        ("InstanceLifecyclePolicy", {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}),
+        ("LaunchConfigurationName", "old"),
+        (
+            "LifecycleHookSpecificationList",
+            [{"LifecycleHookName": "hook", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}],
+        ),
+        ("LoadBalancerNames", ["classic"]),
+        ("MaxInstanceLifetime", 86_400),
+        ("MixedInstancesPolicy", {"InstancesDistribution": {"OnDemandBaseCapacity": 1}}),
+        ("Operator", {"Principal": "ecs.amazonaws.com"}),
+        ("PlacementGroup", "cluster"),
+        ("SkipZonalShiftValidation", True),
+        ("TrafficSources", [{"Identifier": "arn:aws:vpc-lattice:eu-west-1:123456789012:targetgroup/tg-1"}]),
+    ],
+)
+def test_what_would_never_act_is_refused_by_name(site: Site, name: str, value: object) -> None:
+    """Without it a group that AWS wouldn't delete, say, is gone here, and nobody learns that it isn't protected."""
+    code, message = refused(lambda: site.create(**{name: value}))
+    assert (code, name in message) == ("NotImplemented", True), message
+    site.create()
+    update = site.asg.update_auto_scaling_group
+    if name in update.__self__.meta.service_model.operation_model("UpdateAutoScalingGroup").input_shape.members:
+        code, message = refused(partial(update, AutoScalingGroupName="fleet", **{name: value}))
+        assert (code, name in message) == ("NotImplemented", True), message
+
+
+@pytest.mark.change("autoscaling-group-rules")
+def test_what_asks_for_nothing_is_taken(site: Site) -> None:
+    """Without it a program that says what is so anyway runs on AWS only."""
+    neutral = {
+        "AvailabilityZoneDistribution": {"CapacityDistributionStrategy": "balanced-best-effort"},
+        "AvailabilityZoneImpairmentPolicy": {
+            "ZonalShiftEnabled": False,
+            "ImpairedZoneHealthCheckBehavior": "IgnoreUnhealthy",
+        },
+        "CapacityRebalance": False,
+        "CapacityReservationSpecification": {"CapacityReservationPreference": "default"},
+        "DeletionProtection": "none",
+        "DesiredCapacityType": "units",
+        "InstanceLifecyclePolicy": {"RetentionTriggers": {"TerminateHookAbandon": "terminate"}},
+        "MaxInstanceLifetime": 0,
+        "SkipZonalShiftValidation": False,
+    }
+    site.create(**neutral)
+    site.asg.update_auto_scaling_group(AutoScalingGroupName="fleet", **neutral)
+    assert len(site.members()) == 2
+
+
+@pytest.mark.change("autoscaling-group-rules")
+@pytest.mark.parametrize("kind", ["EBS", "VPC_LATTICE", "ELB,EBS"])
+def test_checks_that_the_sandbox_lacks_are_refused_by_name(site: Site, kind: str) -> None:
+    """Without it they are taken for no checks of AWS's, or for some that are made here."""
+    code, message = refused(lambda: site.create(HealthCheckType=kind))
+    assert (code, f"the HealthCheckType {kind.removeprefix('ELB,')}" in message) == ("NotImplemented", True), message
+
+
+@pytest.mark.change("autoscaling-group-rules")
+def test_a_target_group_of_addresses_is_refused(site: Site) -> None:
+    """Without it a group registers instances' ids as addresses, which AWS says at the first deployment."""
+    made = site.elb.create_target_group(Name="ips", Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip")
+    addresses = made["TargetGroups"][0]["TargetGroupArn"]
+    words = (
+        f"Provided Target Group '{addresses}' has invalid target type. Please ensure all provided Target Groups have "
+        "target type of instance"
+    )
+    assert refused(lambda: site.create(TargetGroupARNs=[site.targets, addresses])) == ("ValidationError", words)
+    site.create()
+    attach = partial(site.asg.attach_load_balancer_target_groups, AutoScalingGroupName="fleet")
+    assert refused(partial(attach, TargetGroupARNs=[addresses])) == ("ValidationError", words)
+    assert site.group()["TargetGroupARNs"] == [site.targets]
 
 
 @pytest.mark.change("autoscaling-group-rules")

@@ -11,12 +11,11 @@ import pytest
 from sandbox.api import balancers, machines
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.server import ApiServer
+from sandbox.balancer.ports import PORT_OFFSET
 from tests.sandbox.api import live
 from tests.sandbox.checkout import eventually
 
 LISTENER_PORT = 80
-# A balancer of the sandbox listens on its listener's port and this.
-SHIFT = 8000
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_a_request_under_way_is_answered_though_its_instance_leaves(fleet: Fleet
     addresses = {str(machines.address_of(each)) for each in members}
     answers: list[int] = []
     asking = threading.Thread(
-        target=lambda: answers.append(live.get(fleet.address(), "/hold", LISTENER_PORT + SHIFT)[0])
+        target=lambda: answers.append(live.get(fleet.address(), "/hold", LISTENER_PORT + PORT_OFFSET)[0])
     )
     asking.start()
     eventually(lambda: any("holding" in machines.console_of(each) for each in members), "a request under way")
@@ -220,7 +219,7 @@ def test_what_is_deregistered_drains_until_its_requests_are_answered(fleet: Flee
     answers: list[int] = []
 
     def hold() -> int:
-        return live.get(fleet.address(), "/hold", LISTENER_PORT + SHIFT)[0]
+        return live.get(fleet.address(), "/hold", LISTENER_PORT + PORT_OFFSET)[0]
 
     # One to each instance.
     slow = [threading.Thread(target=lambda: answers.append(hold())) for _ in range(2)]
@@ -253,4 +252,4 @@ def test_a_balancer_that_dies_is_replaced(fleet: Fleet, server: ApiServer) -> No
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: balancers.processes_in(live.REGION) not in ([], [pid]), "another process")
     fleet.wait_until_whole()
-    assert live.get(fleet.address(), "/", LISTENER_PORT + SHIFT)[0] == 200
+    assert live.get(fleet.address(), "/", LISTENER_PORT + PORT_OFFSET)[0] == 200

@@ -335,6 +335,27 @@ def test_a_target_drains_until_its_requests_are_answered(site: Site) -> None:
 
 
 @pytest.mark.change("elbv2-draining")
+def test_an_address_drains_as_an_instance_does(site: Site) -> None:
+    """Clients of a target that is registered by its address would lose their answers, at every deregistration."""
+    instance_id = site.instance()
+    (reservation,) = site.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+    address = reservation["Instances"][0]["PrivateIpAddress"]
+    group = site.target_group("addresses", TargetType="ip")
+    site.register(address, group=group)
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    site.elb.modify_listener(ListenerArn=site.listener, DefaultActions=forward)
+    eventually(lambda: site.states(group) == {address: "healthy"}, "a healthy target")
+    slow, statuses = site.hold(instance_id)
+    site.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": address}])
+    eventually(lambda: site.ask()[0] == 503, "no new requests")
+    with backend_lock:
+        assert balancers.target_state(group, address) == "draining"
+    site.backends[instance_id].hold.set()
+    slow.join(30)
+    assert statuses == [200]
+
+
+@pytest.mark.change("elbv2-draining")
 def test_the_delay_ends_requests_that_do_not_end(site: Site) -> None:
     """A request that hangs would keep a deployment from ending."""
     instance_id = site.healthy()

@@ -37,6 +37,11 @@ def group_in(ec2: Any, vpc: str, name: str = "web") -> str:
     return str(ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc)["GroupId"])
 
 
+def rules_of(ec2: Any, group: str, direction: str) -> list[dict[str, Any]]:
+    found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    return [each for each in found if each["IsEgress"] == (direction == "egress")]
+
+
 def main_table(ec2: Any, vpc: str) -> str:
     filters = [{"Name": "vpc-id", "Values": [vpc]}]
     return str(ec2.describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
@@ -52,6 +57,24 @@ def prefix_list(ec2: Any, name: str) -> str:
     found = ec2.describe_managed_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [name]}])["PrefixLists"]
     assert len(found) == 1
     return str(found[0]["PrefixListId"])
+
+
+@pytest.mark.change("ec2-filter-values")
+@pytest.mark.parametrize("operation", ["describe_instances", "describe_vpcs", "describe_tags"])
+def test_a_call_with_more_filter_values_than_aws_takes_is_refused(ec2: Any, operation: str) -> None:
+    """Without it what looks at a large fleet works here and is refused on AWS, in the middle of a release."""
+    describe = getattr(ec2, operation)
+    several: list[dict[str, Any]] = [
+        {"Name": "tag-key", "Values": ["a"]},
+        {"Name": "tag:a", "Values": [str(number) for number in range(199)]},
+    ]
+    if operation == "describe_tags":
+        several = [{"Name": "key", "Values": ["a"]}, {"Name": "value", "Values": several[1]["Values"]}]
+    describe(Filters=several)
+    several[0]["Values"].append("b")
+    code, message = refused(lambda: describe(Filters=several))
+    assert code == "FilterLimitExceeded"
+    assert "200" in message
 
 
 @pytest.mark.change("ec2-regions-and-zones")
@@ -176,6 +199,23 @@ def test_a_vpc_is_between_16_and_28(ec2: Any, cidr: str, code: str) -> None:
 def test_a_cidr_block_is_kept_in_its_canonical_form(ec2: Any) -> None:
     """Without it a refresh finds no drift here where it finds drift on AWS at every run."""
     assert ec2.create_vpc(CidrBlock="10.9.3.7/16")["Vpc"]["CidrBlock"] == "10.9.0.0/16"
+    # CreateSubnet and CreateRoute say the same.
+    vpc = ec2.create_vpc(CidrBlock="100.68.0.18/18")["Vpc"]
+    assert vpc["CidrBlock"] == "100.68.0.0/18"
+    subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="100.68.1.7/24")["Subnet"]
+    assert subnet["CidrBlock"] == "100.68.1.0/24"
+
+
+@pytest.mark.change("ec2-vpc-rules")
+@pytest.mark.change("ec2-subnet-rules")
+@pytest.mark.parametrize(
+    "block", ["10.9.0.0", "10.9.0.0/255.255.0.0", "10.9.0.0/0.0.255.255", "10.9.0.0/33", "2001:db8::/56"]
+)
+def test_a_network_that_is_no_block_is_refused(ec2: Any, vpc: str, block: str) -> None:
+    """Without it a netmask that AWS doesn't read makes a network here."""
+    for create in (partial(ec2.create_vpc, CidrBlock=block), partial(ec2.create_subnet, VpcId=vpc, CidrBlock=block)):
+        code, message = refused(create)
+        assert (code, "not a valid CIDR block" in message) == ("InvalidParameterValue", True), message
 
 
 @pytest.mark.change("ec2-vpc-rules")
@@ -290,6 +330,72 @@ def test_a_rule_names_what_exists(ec2: Any, vpc: str) -> None:
     anyone = [{"CidrIp": "0.0.0.0/0"}]
     assert refused(lambda: authorize(IpRanges=anyone, FromPort=500))[0] == "InvalidParameterValue"
     authorize(IpRanges=anyone)
+
+
+@pytest.mark.change("ec2-security-group-rules")
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_the_blocks_of_rules_have_no_host_bits(ec2: Any, vpc: str, direction: str) -> None:
+    """Without it a block that AWS takes stops whatever asks who may reach whom: every balancer and machine."""
+    group = group_in(ec2, vpc)
+    authorize = partial(getattr(ec2, f"authorize_security_group_{direction}"), GroupId=group)
+    revoke = partial(getattr(ec2, f"revoke_security_group_{direction}"), GroupId=group)
+    describe = getattr(ec2, f"update_security_group_rule_descriptions_{direction}")
+
+    def rule(kind: str, **block: str) -> list[dict[str, Any]]:
+        return [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, kind: [block]}]
+
+    def blocks() -> list[str]:
+        # Beside a new group's own rule, which lets everything out.
+        found = [each for each in rules_of(ec2, group, direction) if each["IpProtocol"] == "tcp"]
+        return [each.get("CidrIpv4") or each["CidrIpv6"] for each in found]
+
+    authorize(IpPermissions=rule("IpRanges", CidrIp="100.68.0.18/18"))
+    authorize(IpPermissions=rule("Ipv6Ranges", CidrIpv6="2001:DB8:0::7/32"))
+    assert blocks() == ["100.68.0.0/18", "2001:db8::/32"]
+    for block in ("100.68.0.0/18", "100.68.63.1/18"):
+        code, _ = refused(partial(authorize, IpPermissions=rule("IpRanges", CidrIp=block)))
+        assert code == "InvalidPermission.Duplicate"
+    describe(GroupId=group, IpPermissions=rule("IpRanges", CidrIp="100.68.0.19/18", Description="shared"))
+    revoke(IpPermissions=rule("IpRanges", CidrIp="100.68.1.0/18"))
+    assert blocks() == ["2001:db8::/32"]
+
+
+@pytest.mark.change("ec2-security-group-rules")
+def test_a_block_has_no_host_bits_however_it_is_given(ec2: Any, vpc: str) -> None:
+    """Without it the older forms of a request, and changes of a rule, keep what rules can't be compared by."""
+    group = group_in(ec2, vpc)
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpProtocol="tcp", FromPort=80, ToPort=80, CidrIp="100.68.0.18/18"
+    )
+    (rule,) = rules_of(ec2, group, "ingress")
+    assert rule["CidrIpv4"] == "100.68.0.0/18"
+    change = {"IpProtocol": "tcp", "FromPort": 81, "ToPort": 81, "CidrIpv4": "198.51.100.7/24"}
+    changes = [{"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "SecurityGroupRule": change}]
+    ec2.modify_security_group_rules(GroupId=group, SecurityGroupRules=changes)
+    (rule,) = rules_of(ec2, group, "ingress")
+    assert (rule["CidrIpv4"], rule["FromPort"]) == ("198.51.100.0/24", 81)
+
+
+@pytest.mark.change("ec2-security-group-rules")
+@pytest.mark.parametrize(
+    ("kind", "key", "block"),
+    [
+        *(
+            ("IpRanges", "CidrIp", block)
+            for block in ("10.0.0.1", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "10.0.0.0/8\n", "anywhere", "10.0.0.300/8")
+        ),
+        # Of the other kind.
+        ("IpRanges", "CidrIp", "2001:db8::/32"),
+        ("Ipv6Ranges", "CidrIpv6", "10.0.0.0/8"),
+        ("Ipv6Ranges", "CidrIpv6", "2001:db8::/129"),
+    ],
+)
+def test_a_block_that_is_none_is_refused(ec2: Any, vpc: str, kind: str, key: str, block: str) -> None:
+    """Without it a rule that can't be read is kept."""
+    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, kind: [{key: block}]}
+    group = group_in(ec2, vpc)
+    code, message = refused(lambda: ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule]))
+    assert (code, "is malformed" in message) == ("InvalidParameterValue", True)
 
 
 @pytest.mark.change("ec2-routes")

@@ -1,6 +1,7 @@
 """Load balancers refuse what AWS refuses, and have the names, zones and attributes that AWS gives."""
 
 import datetime
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +15,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.elbv2.models import elbv2_backends
 
-from sandbox.api import images
+from sandbox.api import elbv2_attributes, images
+from sandbox.api.backend_lock import backend_lock
+from sandbox.api.elbv2_configuration import configuration
+from sandbox.balancer.configuration import Configuration
 
+ROUTING = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+FAILOVER = "target_group_health.dns_failover.minimum_healthy_targets"
 IMAGE = images.image_id("eu-west-1", images.releases()[-1].image_name("x86_64"))
 
 
@@ -278,6 +286,21 @@ def test_a_port_has_one_listener(elb: Any, network: Network) -> None:
     assert refused(lambda: listener(elb, arn, group, Port=70000))[0] == "ValidationError"
 
 
+@pytest.mark.change("elbv2-listeners")
+def test_a_listener_has_a_protocol_of_its_balancer(elb: Any, network: Network) -> None:
+    """Without it a listener that was changed to TCP is kept, and answers nobody."""
+    arn, group = balancer(elb, network)["LoadBalancerArn"], target_group(elb, network)["TargetGroupArn"]
+    modify = partial(elb.modify_listener, ListenerArn=listener(elb, arn, group)["ListenerArn"])
+    code, message = refused(partial(listener, elb, arn, group, Protocol="TCP", Port=81))
+    assert (code, message) == ("ValidationError", "Listener protocol 'TCP' must be one of 'HTTP, HTTPS'")
+    for protocol in ("TCP", "TLS", "UDP"):
+        assert refused(partial(modify, Protocol=protocol)) == (code, message.replace("TCP", protocol))
+    assert refused(partial(modify, Protocol="SPDY"))[0] == "ValidationError"
+    (found,) = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert found["Protocol"] == "HTTP"
+    modify(Protocol="HTTP", Port=82)
+
+
 def issued_certificate(acm: Any) -> str:
     """The ARN of a certificate that ACM has issued: an imported one needs no validation."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -317,6 +340,32 @@ def test_https_needs_an_issued_certificate(aws: Any, elb: Any, network: Network)
     made = https(Certificates=[{"CertificateArn": issued}])
     assert made["SslPolicy"] == "ELBSecurityPolicy-2016-08"
     assert [certificate["CertificateArn"] for certificate in made["Certificates"]] == [issued]
+
+
+@pytest.mark.change("elbv2-listeners")
+def test_https_is_redirected_to_https_only(aws: Any, elb: Any, network: Network) -> None:
+    """Without it a listener that AWS refuses sends its clients from an encrypted connection to a plain one."""
+    arn, group = balancer(elb, network)["LoadBalancerArn"], target_group(elb, network)["TargetGroupArn"]
+    certificates = [{"CertificateArn": issued_certificate(aws("acm"))}]
+    https = listener(elb, arn, group, Protocol="HTTPS", Port=443, Certificates=certificates)["ListenerArn"]
+
+    def to(protocol: str) -> list[dict[str, Any]]:
+        config = {"Protocol": protocol, "Host": "www.example.test", "StatusCode": "HTTP_301"}
+        return [{"Type": "redirect", "RedirectConfig": config}]
+
+    condition = {"Field": "path-pattern", "Values": ["/old"]}
+    rule = partial(elb.create_rule, ListenerArn=https, Priority=1, Conditions=[condition])
+    for change in (
+        partial(elb.modify_listener, ListenerArn=https, DefaultActions=to("HTTP")),
+        partial(rule, Actions=to("HTTP")),
+        partial(
+            listener, elb, arn, group, Protocol="HTTPS", Port=444, Certificates=certificates, DefaultActions=to("HTTP")
+        ),
+    ):
+        code, message = refused(change)
+        assert (code, "from HTTPS to HTTP" in message) == ("InvalidLoadBalancerAction", True), message
+    rule(Actions=to("HTTPS"))
+    elb.modify_listener(ListenerArn=https, DefaultActions=to("#{protocol}"))
 
 
 @pytest.mark.change("elbv2-listeners")
@@ -429,6 +478,10 @@ def test_a_name_is_one_target_group(elb: Any, network: Network) -> None:
         ("stickiness.enabled", "maybe"),
         ("load_balancing.algorithm.type", "random"),
         ("deregistration_delay", "10"),
+        *((f"{ROUTING}.count", value) for value in ("off", "0", "-1", "one", "1.5", "", "9" * 5000, "²")),
+        *((f"{ROUTING}.percentage", value) for value in ("0", "101", "half", "5e1", "", "٣")),
+        *((f"{FAILOVER}.count", value) for value in ("0", "on", "-1")),
+        *((f"{FAILOVER}.percentage", value) for value in ("0", "101", "Off")),
     ],
 )
 def test_a_target_group_attribute_outside_its_limits_is_refused_by_key(
@@ -444,6 +497,69 @@ def test_a_target_group_attribute_outside_its_limits_is_refused_by_key(
     found = elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
     assert delay[0] in found
     assert {"Key": "stickiness.type", "Value": "lb_cookie"} in found
+
+
+@pytest.mark.change("elbv2-target-group-attributes")
+@pytest.mark.parametrize("unit", ["count", "percentage"])
+def test_dns_fails_over_no_later_than_routing(elb: Any, network: Network, unit: str) -> None:
+    """Without it a zone gets requests that AWS's configuration never sends there."""
+    modify = partial(elb.modify_target_group_attributes, TargetGroupArn=target_group(elb, network)["TargetGroupArn"])
+
+    def set_to(failover: str, routing: str) -> None:
+        pairs = ((f"{FAILOVER}.{unit}", failover), (f"{ROUTING}.{unit}", routing))
+        modify(Attributes=[{"Key": key, "Value": value} for key, value in pairs])
+
+    set_to("40", "40")
+    set_to("off", "50")
+    code, message = refused(partial(set_to, "9", "10"))
+    assert (code, "is '9' for the one and '10' for the other" in message) == ("ValidationError", True)
+    # Against what it has already.
+    assert refused(partial(modify, Attributes=[{"Key": f"{FAILOVER}.{unit}", "Value": "49"}]))[0] == "ValidationError"
+    modify(Attributes=[{"Key": f"{FAILOVER}.{unit}", "Value": "50"}])
+
+
+def values_to_try(allowed: elbv2_attributes.Values) -> list[str]:
+    """What an attribute may be or may be taken for, by its rule and beside it."""
+    numbers = [allowed.low, allowed.high] if isinstance(allowed, elbv2_attributes.Between) else []
+    near = [str(number + step) for number in numbers if number is not None for step in (-1, 0, 1)]
+    words = list(allowed) if isinstance(allowed, tuple) else []
+    return [*words, *near, "", "off", "true", "-1", "0", "1", "007", "1.5", "1e2", " 1", "²", "٣", "9" * 9, "9" * 5000]
+
+
+@pytest.mark.change("elbv2-load-balancer-attributes")
+@pytest.mark.change("elbv2-target-group-attributes")
+def test_every_value_that_is_taken_makes_a_configuration(elb: Any, network: Network) -> None:
+    """Without it one attribute that can't be read stops the balancers of every region."""
+    arn, group = balancer(elb, network)["LoadBalancerArn"], target_group(elb, network)["TargetGroupArn"]
+    listener(elb, arn, group)
+    backend = elbv2_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"]
+    taken: dict[str, list[str]] = {}
+    codes: set[str] = set()
+    # The other thresholds may be any beside these.
+    none = [{"Key": f"{FAILOVER}.{unit}", "Value": "off"} for unit in ("count", "percentage")]
+    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=none)
+    for modify, rules in (
+        (partial(elb.modify_load_balancer_attributes, LoadBalancerArn=arn), elbv2_attributes.LOAD_BALANCER_ATTRIBUTES),
+        (partial(elb.modify_target_group_attributes, TargetGroupArn=group), elbv2_attributes.TARGET_GROUP_ATTRIBUTES),
+    ):
+        for key, allowed in rules.items():
+            for value in values_to_try(allowed):
+                try:
+                    modify(Attributes=[{"Key": key, "Value": value}])
+                except ClientError as error:
+                    codes.add(error.response["Error"]["Code"])
+                    continue
+                taken.setdefault(key, []).append(value)
+                elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=none)
+                with backend_lock:
+                    made = configuration("127.9.9.9", backend, backend.load_balancers[arn])
+                assert Configuration.read(json.loads(json.dumps(made))).groups[group].healthy_count >= 1
+    assert codes == {"ValidationError"}
+    assert set(taken) == {*elbv2_attributes.LOAD_BALANCER_ATTRIBUTES, *elbv2_attributes.TARGET_GROUP_ATTRIBUTES}
+    assert {"1", "999999999"} <= set(taken[f"{ROUTING}.count"])
+    assert {"off", "1", "100"} <= set(taken[f"{ROUTING}.percentage"])
+    assert {"off", "1", "100"} <= set(taken[f"{FAILOVER}.percentage"])
+    assert {"off", "1"} <= set(taken[f"{FAILOVER}.count"])
 
 
 @pytest.mark.change("elbv2-targets")

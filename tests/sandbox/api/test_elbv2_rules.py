@@ -61,8 +61,9 @@ class Site:
         return list(found["LoadBalancerArns"])
 
 
-def fixed(status: str = "200") -> dict[str, Any]:
-    return {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": status, "ContentType": "text/plain"}}
+def fixed(status: str = "200", body: str = "") -> dict[str, Any]:
+    config = {"StatusCode": status, "ContentType": "text/plain", "MessageBody": body}
+    return {"Type": "fixed-response", "FixedResponseConfig": config}
 
 
 def forward(*groups: str) -> dict[str, Any]:
@@ -72,6 +73,18 @@ def forward(*groups: str) -> dict[str, Any]:
 
 def path(*values: str) -> dict[str, Any]:
     return {"Field": "path-pattern", "PathPatternConfig": {"Values": list(values)}}
+
+
+def host(*values: str) -> dict[str, Any]:
+    return {"Field": "host-header", "HostHeaderConfig": {"Values": list(values)}}
+
+
+def header(name: str, *values: str) -> dict[str, Any]:
+    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": list(values) or ["a"]}}
+
+
+def redirect(status: str = "HTTP_301", **parts: str) -> dict[str, Any]:
+    return {"Type": "redirect", "RedirectConfig": {"StatusCode": status, "Port": "443", **parts}}
 
 
 def source(*values: str) -> dict[str, Any]:
@@ -97,6 +110,45 @@ def site(aws: Any) -> Site:
         ({"Conditions": [source("10.0.0.1")]}, "ValidationError", "10.0.0.1"),
         ({"Conditions": [source("10.0.0.1/8")]}, "ValidationError", "10.0.0.1/8"),
         ({"Conditions": [source("255.255.255.255/32")]}, "ValidationError", "255.255.255.255/32"),
+        ({"Conditions": [host("*.example.com", "a?.example.com")]}, "", ""),
+        ({"Conditions": [host("localhost")]}, "ValidationError", "'localhost' must contain a '.'"),
+        ({"Conditions": [{"Field": "host-header", "Values": ["localhost"]}]}, "ValidationError", "'localhost'"),
+        ({"Conditions": [host("*")]}, "ValidationError", "'*' must contain a '.'"),
+        ({"Conditions": [host("example.c0m")]}, "ValidationError", "only letters after the last one"),
+        ({"Conditions": [host("example.*")]}, "ValidationError", "only letters after the last one"),
+        ({"Conditions": [host("example.com.")]}, "ValidationError", "only letters after the last one"),
+        ({"Conditions": [host("a" * 124 + ".com")]}, "", ""),
+        ({"Conditions": [host("a" * 125 + ".com")]}, "ValidationError", "the limit is '128'"),
+        ({"Conditions": [header("X-Canary")]}, "", ""),
+        ({"Conditions": [header("Host")]}, "ValidationError", "'host-header'"),
+        ({"Conditions": [header("host")]}, "ValidationError", "'host-header'"),
+        ({"Conditions": [header("X Canary")]}, "ValidationError", "'X Canary'"),
+        ({"Conditions": [header("")]}, "ValidationError", "'' is empty"),
+        ({"Conditions": [header("a" * 40)]}, "", ""),
+        ({"Conditions": [header("a" * 41)]}, "ValidationError", "the limit is '40'"),
+        ({"Conditions": [header("X-Canary", "a" * 129)]}, "ValidationError", "the limit is '128'"),
+        ({"Actions": [redirect("HTTP_302")]}, "", ""),
+        ({"Actions": [redirect("HTTP_307")]}, "ValidationError", "[HTTP_301, HTTP_302]"),
+        ({"Actions": [redirect(Protocol="HTTPS", Host="www.#{host}", Path="/#{path}/#{port}", Query="")]}, "", ""),
+        ({"Actions": [redirect(Protocol="#{protocol}", Port="#{port}", Path="/a")]}, "", ""),
+        ({"Actions": [redirect(Protocol="FTP")]}, "ValidationError", "(HTTPS?|#\\{protocol\\})"),
+        ({"Actions": [redirect(Protocol="https")]}, "ValidationError", "protocol"),
+        *(
+            ({"Actions": [redirect(Port=port)]}, "InvalidLoadBalancerAction", f"and is '{port}'")
+            for port in ("0", "65536", "http", "", "²", "#{host}")
+        ),
+        ({"Actions": [redirect(Port="65535")]}, "", ""),
+        ({"Actions": [redirect(Host="a" * 129)]}, "ValidationError", "redirectConfig.host"),
+        ({"Actions": [redirect(Host="a" * 128)]}, "", ""),
+        ({"Actions": [redirect(Path="/" + "a" * 128)]}, "ValidationError", "redirectConfig.path"),
+        ({"Actions": [redirect(Path="/" + "a" * 127)]}, "", ""),
+        ({"Actions": [redirect(Path="#{path}")]}, "InvalidLoadBalancerAction", "should start with a '/'"),
+        ({"Actions": [redirect(Path="/#{path}/#{path}")]}, "InvalidLoadBalancerAction", "up to one of each"),
+        ({"Actions": [redirect(Query="a" * 129)]}, "ValidationError", "redirectConfig.query"),
+        ({"Actions": [redirect(Query="a" * 128)]}, "", ""),
+        ({"Actions": [{"Type": "redirect"}]}, "InvalidLoadBalancerAction", "'RedirectConfig'"),
+        ({"Actions": [fixed(body="a" * 1024)]}, "", ""),
+        ({"Actions": [fixed(body="a" * 1025)]}, "ValidationError", "1024"),
         ({"Actions": []}, "ValidationError", "at least one action"),
         ({"Actions": [fixed(), fixed("404")]}, "InvalidLoadBalancerAction", "one action"),
         (
@@ -123,6 +175,9 @@ def test_a_rule_is_changed_within_the_same_limits(site: Site) -> None:
     modify = partial(site.elb.modify_rule, RuleArn=rule)
     assert refused(partial(modify, Conditions=[path("/a b")]))[0] == "ValidationError"
     assert refused(partial(modify, Actions=[loop]))[0] == "InvalidLoadBalancerAction"
+    assert refused(partial(modify, Conditions=[host("localhost")]))[0] == "ValidationError"
+    assert refused(partial(modify, Conditions=[header("Host")]))[0] == "ValidationError"
+    assert refused(partial(modify, Actions=[redirect("HTTP_308")]))[0] == "ValidationError"
     modify(Conditions=[path("/b")])
     (found,) = site.elb.describe_rules(RuleArns=[rule])["Rules"]
     assert found["Conditions"] == [path("/b")]

@@ -54,6 +54,27 @@ def test_a_vanished_region_answers_nobody_until_it_is_healed(control: Callable[.
     assert len(answered) == 1
 
 
+def test_a_request_waits_for_the_end_of_the_faults_that_it_met(control: Callable[..., Any]) -> None:
+    """One that is held by faults which were replaced just then would be held until the sandbox ends."""
+    vanish = {"faults": [{"kind": "vanish"}]}
+    control("faults", vanish)
+    met = faults.begin(faults.Call("eu-west-1", "ec2", "DescribeVpcs", "a test"))
+    assert met is not None
+    control("faults", vanish)
+    ended: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            faults.break_connection(met)
+        except ConnectionResetError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert len(ended) == 1
+
+
 def test_a_lost_answer_is_of_a_request_that_took_effect(control: Callable[..., Any], aws: ClientFactory) -> None:
     """Otherwise nobody sees what a client makes of a call that worked and that it heard nothing of."""
     ssm = aws("ssm")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sandbox.api.server import ApiServer
+from sandbox.balancer.ports import PORT_OFFSET
 from tests.sandbox.api import live
-from tests.sandbox.api.test_autoscaling_fleet import LISTENER_PORT, SHIFT, Fleet
+from tests.sandbox.api.test_autoscaling_fleet import LISTENER_PORT, Fleet
 from tests.sandbox.checkout import eventually
 
 PREFERENCES = {
@@ -48,7 +49,7 @@ def asked(fleet: Fleet) -> Iterator[Counter[object]]:
     def ask() -> None:
         while not ending.is_set():
             try:
-                answers[live.get(fleet.address(), "/", LISTENER_PORT + SHIFT)[0]] += 1
+                answers[live.get(fleet.address(), "/", LISTENER_PORT + PORT_OFFSET)[0]] += 1
             except OSError as error:
                 answers[type(error).__name__] += 1
             time.sleep(0.05)
@@ -108,7 +109,7 @@ def test_a_fleet_is_rolled_forward_and_back_and_answers_all_the_time(fleet: Flee
         second = fleet.wait_until_whole(*first)
         assert not first & second
         assert version_of(fleet) == good["Version"]
-        assert live.get(fleet.address(), "/", LISTENER_PORT + SHIFT)[1] == "second"
+        assert live.get(fleet.address(), "/", LISTENER_PORT + PORT_OFFSET)[1] == "second"
 
         start(fleet, bad)
         eventually(lambda: len(fleet.states()) == 4, "the new version's instances")

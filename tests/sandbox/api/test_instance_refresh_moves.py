@@ -359,6 +359,31 @@ class TestFailure:
         assert fleet.status == "Successful"
         assert fleet.template_version() == "2"
 
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_template_that_is_gone_in_the_end_fails_it(self, fleet: Fleet, whole: bool) -> None:
+        """The group would have a template that launches nothing; or half of it, and every turn ends in an error."""
+        made = fleet.ec2.create_launch_template(LaunchTemplateName="next", LaunchTemplateData=fleet.data)
+        wanted = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"]}
+        fleet.ec2.create_launch_template_version(**wanted, LaunchTemplateData=fleet.data)
+        fleet.asg.start_instance_refresh(
+            AutoScalingGroupName="fleet",
+            DesiredConfiguration={"LaunchTemplate": {**wanted, "Version": "2"}},
+            Preferences={**LAUNCH_FIRST, "InstanceWarmup": 0, "BakeTime": 120},
+        )
+        fleet.turn(3)
+        assert fleet.status == "Baking"
+        if whole:
+            fleet.ec2.delete_launch_template(**wanted)
+        else:
+            fleet.ec2.delete_launch_template_versions(**wanted, Versions=["2"])
+        fleet.world.wait(121)
+        fleet.turn()
+        refresh = fleet.refresh()
+        assert refresh["Status"] == "Failed"
+        assert refresh["StatusReason"].startswith("The group can't use the launch template any more.")
+        assert fleet.group()["LaunchTemplate"]["LaunchTemplateId"] == fleet.template
+        assert fleet.template_version() == "1"
+
     def test_launches_that_fail_are_tried_again_and_named(self, fleet: Fleet) -> None:
         """A zone that is full for ten minutes isn't a failed deployment; one that stays full has to be seen."""
         fleet.world.full = True
@@ -534,6 +559,51 @@ class TestStandingStill:
         fleet.world.targets.clear()
         fleet.turn(3)
         assert fleet.status == "Successful"
+
+    @pytest.mark.parametrize("process", ["InstanceRefresh", "Launch"])
+    def test_a_paused_group_can_be_made_smaller(self, fleet: Fleet, process: str) -> None:
+        """Auto Scaling leaves it to the refresh, which would leave it for as long as the pause takes: weeks."""
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0, CheckpointPercentages=[25, 100], CheckpointDelay=172_800)
+        fleet.turn(4)
+        assert fleet.versions() == {"1": 3, "2": 1}
+        fleet.asg.suspend_processes(AutoScalingGroupName="fleet", ScalingProcesses=[process])
+        fleet.turn()
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=2)
+        fleet.turn()
+        assert fleet.versions() == {"1": 1, "2": 1}
+        fleet.turn(3)
+        assert fleet.versions() == {"1": 1, "2": 1}
+        # A request that comes between the last turn and the pause is one of the pause.
+        fleet.asg.resume_processes(AutoScalingGroupName="fleet", ScalingProcesses=[process])
+        fleet.turn()
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=1)
+        fleet.asg.suspend_processes(AutoScalingGroupName="fleet", ScalingProcesses=[process])
+        fleet.turn(2)
+        assert fleet.versions() == {"2": 1}
+        assert fleet.status == "InProgress"
+
+    def test_a_paused_group_that_is_made_smaller_keeps_what_was_launched_in_addition(self, fleet: Fleet) -> None:
+        """Ending more than was asked for would be the replacing that is paused."""
+        fleet.start(**LAUNCH_FIRST, InstanceWarmup=0)
+        fleet.turn()
+        assert fleet.versions() == {"1": 4, "2": 4}
+        fleet.asg.suspend_processes(AutoScalingGroupName="fleet", ScalingProcesses=["InstanceRefresh"])
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=3)
+        fleet.turn(3)
+        assert fleet.versions() == {"1": 3, "2": 4}
+
+    def test_nothing_is_terminated_while_that_is_suspended(self, fleet: Fleet) -> None:
+        """SuspendProcesses, Terminate: the scale-in waits for its end, and is not forgotten."""
+        fleet.start(InstanceWarmup=0)
+        fleet.turn()
+        processes = ["InstanceRefresh", "Terminate"]
+        fleet.asg.suspend_processes(AutoScalingGroupName="fleet", ScalingProcesses=processes)
+        fleet.asg.set_desired_capacity(AutoScalingGroupName="fleet", DesiredCapacity=2)
+        fleet.turn(2)
+        assert fleet.versions() == {"1": 3, "2": 1}
+        fleet.asg.resume_processes(AutoScalingGroupName="fleet", ScalingProcesses=["Terminate"])
+        fleet.turn()
+        assert fleet.versions() == {"1": 1, "2": 1}
 
     def test_a_paused_refresh_can_be_cancelled(self, fleet: Fleet) -> None:
         """It would block the group until somebody finds the process that is suspended."""

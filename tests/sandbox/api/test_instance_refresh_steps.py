@@ -14,6 +14,7 @@ from sandbox.api.instance_refresh_steps import (
     next_step,
     reason,
     scale_in,
+    shrink,
     surplus,
 )
 
@@ -189,6 +190,27 @@ def test_a_scale_in_during_a_wait_takes_one_that_serves_more_than_needed() -> No
     # One that is being replaced as unhealthy, and its replacement, are Auto Scaling's.
     assert scale_in(group("nnnfs", 4)) == ()
     assert next_step(group("ooon", 4, checkpoints=(25, 100))).terminate == ()
+
+
+@pytest.mark.parametrize(
+    ("letters", "desired", "number", "gone"),
+    [
+        # Those that don't serve first, then the old ones, the newest of them.
+        ("ooosn", 3, 1, ("s3",)),
+        ("ooon", 2, 2, ("o2", "o1")),
+        ("ooonnn", 2, 1, ("o2",)),
+        # Never below what is wanted, nor one that is protected.
+        ("oon", 2, 2, ("o1",)),
+        ("ppn", 1, 2, ("n2",)),
+        ("ooo", 4, -1, ()),
+        ("oooonnnn", 4, 0, ()),
+    ],
+)
+def test_a_scale_in_while_it_stands_still_takes_as_many_as_are_wanted_less(
+    letters: str, desired: int, number: int, gone: tuple[str, ...]
+) -> None:
+    """More, and what is paused would go on; fewer, and the group would be paid for at its old size."""
+    assert shrink(group(letters, desired), number) == gone
 
 
 def test_a_refresh_that_ends_leaves_the_instances_that_serve() -> None:

@@ -26,6 +26,9 @@ def rule(protocol: str = "tcp", low: int = 80, high: int = 80, **peer: Any) -> A
         (rule(cidr="0.0.0.0/0"), True),
         (rule(cidr="10.0.0.0/16"), True),
         (rule(cidr="10.1.0.0/16"), False),
+        # Host bits, as a state from before they were cleared may have them.
+        (rule(cidr="10.0.3.9/16"), True),
+        (rule(cidr="10.1.3.9/16"), False),
         (rule(group="sg-balancer"), True),
         (rule(group="sg-other"), False),
         (rule(prefix_list="pl-s3"), True),

@@ -486,17 +486,18 @@ def job(key: str) -> Job:
 
 
 class Worker:
-    """A replicator whose jobs note their key; `fails` is a key whose job raises."""
+    """A replicator whose jobs note their key; that of `fails` raises, that of `waits` can't be done at first."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", waits: str = "") -> None:
         self.done: list[str] = []
-        self.fails = fails
+        self.fails, self.waits = fails, waits
         self.replicator = Replicator(self.perform)
 
-    def perform(self, due: Job) -> None:
+    def perform(self, due: Job) -> bool:
         self.done.append(due.key_name)
         if due.key_name == self.fails:
             raise OSError("no space left on device")
+        return due.key_name != self.waits or self.done.count(self.waits) > 1
 
 
 def test_jobs_are_done_in_the_order_in_which_they_are_due(api: ApiServer) -> None:
@@ -515,6 +516,16 @@ def test_a_job_that_fails_does_not_end_the_others(api: ApiServer) -> None:
     worker.replicator.schedule(job("bad"), 0.0)
     worker.replicator.schedule(job("good"), 0.0)
     poll(lambda: worker.done == ["bad", "good"])
+    worker.replicator.stop()
+
+
+def test_a_job_that_has_to_wait_is_done_later(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written while the other region is lost would never get there."""
+    monkeypatch.setattr(s3_replicator, "RETRY_SECONDS", 0.05)
+    worker = Worker(waits="lost")
+    worker.replicator.schedule(job("lost"), 0.0)
+    worker.replicator.schedule(job("other"), 0.0)
+    poll(lambda: worker.done == ["lost", "other", "lost"])
     worker.replicator.stop()
 
 

@@ -21,6 +21,7 @@ from lockstep.errors import FailedUnchangedError
 from sandbox.api import request_context, unsupported
 from sandbox.api.request_context import RequestContext
 from sandbox.api.server import HOST, ApiServer
+from tests.sandbox.checkout import eventually
 
 ClientFactory = Callable[..., Any]
 Connect = Callable[..., http.client.HTTPConnection]
@@ -207,7 +208,7 @@ class TestErrors:
             ("rds", "DescribeCertificates", {}),
             ("autoscaling", "DescribeTrafficSources", {"AutoScalingGroupName": "fleet"}),
             ("elbv2", "ModifyCapacityReservation", {"LoadBalancerArn": "arn"}),
-            ("cloudwatch", "PutCompositeAlarm", {"AlarmName": "a", "AlarmRule": "b"}),
+            ("cloudwatch", "DescribeAnomalyDetectors", {}),
             ("ssm", "DescribeInstanceInformation", {}),
             ("lambda", "ListCodeSigningConfigs", {}),
             # No part of the service exists.
@@ -373,6 +374,28 @@ class TestLifetime:
         idle.close()
         socket.create_server((HOST, address.port or 0)).close()
         assert not [thread for thread in threading.enumerate() if thread.name == f"api-{address.port}"]
+
+    def test_stopping_lets_go_what_a_fault_holds(self) -> None:
+        """A sandbox that waits for a region which was made to vanish is killed, and its machines with it."""
+        server = ApiServer()
+        server.start()
+        address = urlsplit(server.endpoint_url)
+        control = http.client.HTTPConnection(address.netloc, timeout=10)
+
+        def faults(body: str | None = None) -> str:
+            control.request("GET" if body is None else "POST", "/_sandbox/faults", body)
+            return control.getresponse().read().decode()
+
+        faults('{"faults": [{"kind": "vanish"}]}')
+        held = http.client.HTTPConnection(address.netloc, timeout=10)
+        held.request("GET", "/2013-04-01/hostedzonecount", headers=signed())
+        eventually(lambda: '"hit": 1' in faults(), "a request that is held")
+        server.stop()
+        # One that is still held is left behind by `stop`, with its connection open.
+        with pytest.raises(ConnectionError):
+            held.getresponse()
+        held.close()
+        control.close()
 
     def test_a_server_that_never_started_can_be_stopped(self) -> None:
         """An error between creating and starting the server must not hang the clean-up."""

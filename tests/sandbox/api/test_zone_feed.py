@@ -12,7 +12,7 @@ import pytest
 from sandbox.api import balancers, zone_feed
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.server import ApiServer
-from sandbox.api.zone_feed import Versions
+from sandbox.api.versions import Versions
 from sandbox.dns.feed import PATH
 from sandbox.dns.zones import Zones
 

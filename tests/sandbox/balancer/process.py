@@ -94,6 +94,7 @@ class Process:
         )
         self.health: dict[str, dict[str, Any]] = {}
         self.listening: list[int] = []
+        self.goes_on = False
         self.drained: queue.Queue[list[Any]] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -104,6 +105,7 @@ class Process:
             for each in message.get("health", {}).get("group", ()):
                 self.health[each["id"]] = each
             self.listening = message.get("listening", self.listening)
+            self.goes_on = self.goes_on or message.get("still") is False
             if "drained" in message:
                 self.drained.put(message["drained"])
 

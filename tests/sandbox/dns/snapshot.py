@@ -9,7 +9,6 @@ import dns.name
 import dns.rdatatype
 
 from sandbox.dns.answers import Answerer
-from sandbox.dns.choice import Health, presume_healthy
 from sandbox.dns.server import Responder
 from sandbox.dns.zones import Zones
 
@@ -48,26 +47,32 @@ def zone(*records: dict[str, Any], name: str = "example.com.", id_: str = "Z1") 
     return {"id": id_, "name": name, "records": [*apex, *records]}
 
 
-def given(*zones: dict[str, Any], healthy: bool = True, checks: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the API tells: zones, checks, and one balancer."""
+def given(
+    *zones: dict[str, Any],
+    healthy: bool = True,
+    checks: dict[str, Any] | None = None,
+    unhealthy: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """What the API tells: zones, checks, those of them that find something wrong, and one balancer."""
     return {
         "version": 1,
         "zones": list(zones),
         "checks": checks or {},
+        "health": {check: check not in unhealthy for check in checks or {}},
         "balancers": {BALANCER: {"address": ADDRESS, "healthy": healthy}},
     }
 
 
 def answerer(
     *records: dict[str, Any],
-    health: Health = presume_healthy,
+    unhealthy: tuple[str, ...] = (),
     healthy: bool = True,
     checks: dict[str, Any] | None = None,
     seed: int = 1,
 ) -> Answerer:
     """One that has the zone example.com with `records`."""
-    made = Answerer(health, random.Random(seed))
-    made.zones = Zones.read(given(zone(*records), healthy=healthy, checks=checks))
+    made = Answerer(random.Random(seed))
+    made.zones = Zones.read(given(zone(*records), healthy=healthy, checks=checks, unhealthy=unhealthy))
     return made
 
 

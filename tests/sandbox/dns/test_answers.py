@@ -294,13 +294,13 @@ def test_each_query_is_answered_by_one_record_of_a_group_by_weight() -> None:
 
 def test_an_unhealthy_record_does_not_answer() -> None:
     """That is how a site that fails loses its traffic."""
-    of = answerer(*PAIR, checks=CHECKS, health=lambda check: check != "one")
+    of = answerer(*PAIR, checks=CHECKS, unhealthy=("one",))
     assert addresses(of).keys() == {"127.0.0.2"}
 
 
 def test_if_all_are_unhealthy_all_answer() -> None:
     """All red means all served."""
-    of = answerer(*PAIR, checks=CHECKS, health=lambda _: False)
+    of = answerer(*PAIR, checks=CHECKS, unhealthy=tuple(CHECKS))
     assert addresses(of).keys() == {"127.0.0.1", "127.0.0.2"}
 
 
@@ -310,7 +310,7 @@ def test_a_record_without_a_check_is_healthy() -> None:
         weighted("w.example.com.", "A", "127.0.0.1", 1),
         weighted("w.example.com.", "A", "127.0.0.2", 1, check="one"),
         checks=CHECKS,
-        health=lambda _: False,
+        unhealthy=tuple(CHECKS),
     )
     assert addresses(of, "w.example.com").keys() == {"127.0.0.1"}
 
@@ -344,7 +344,7 @@ def test_an_alias_that_evaluates_records_is_healthy_if_one_of_them_is(
         weighted("inner.example.com.", "A", "127.0.0.1", 1, check="one"),
         weighted("inner.example.com.", "A", "127.0.0.2", 1, check="two"),
         checks=CHECKS,
-        health=lambda check: check not in unhealthy,
+        unhealthy=unhealthy,
     )
     assert addresses(of, "w.example.com", 100).keys() == expected
 

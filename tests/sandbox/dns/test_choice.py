@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.dns.choice import candidates, check_is_healthy, choose, presume_healthy
+from sandbox.dns.choice import candidates, check_is_healthy, choose
 from sandbox.dns.zones import Record
 
 
@@ -138,10 +138,11 @@ def test_the_status_of_a_check_follows_from_its_settings_and_its_children(check:
 
     The drain switch is a child; a wrong count of children leaves a drained site in, or takes a healthy one out.
     """
-    assert check_is_healthy(check, CHECKS, lambda id_: id_.startswith("good")) == healthy
+    found = {id_: id_.startswith("good") for id_ in CHECKS}
+    assert check_is_healthy(check, CHECKS, found) == healthy
 
 
 def test_a_check_that_has_no_data_yet_is_healthy_and_unhealthy_if_inverted() -> None:
     """API Reference, HealthCheckConfig, "Inverted": until there is enough data. A first `up` must not begin all red."""
-    assert check_is_healthy("good", CHECKS, presume_healthy)
-    assert not check_is_healthy("bad-inverted", CHECKS, presume_healthy)
+    assert check_is_healthy("good", CHECKS, {})
+    assert not check_is_healthy("bad-inverted", CHECKS, {})

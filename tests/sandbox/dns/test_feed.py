@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -60,13 +60,13 @@ def taken() -> list[str]:
 
 @contextmanager
 def _following(api: _Api, taken: list[str]) -> Iterator[None]:
-    def take(zones: Zones) -> None:
+    def take(told: Mapping[str, Any]) -> None:
         name = (b"www", b"example", b"com")
-        taken.append(zones.zones[name[1:]].find(name, "A")[0].values[0])
+        taken.append(Zones.read(told).zones[name[1:]].find(name, "A")[0].values[0])
 
     ended = threading.Event()
     serving = threading.Thread(target=api.serve_forever, args=(0.02,))
-    following = threading.Thread(target=Feed(api.endpoint, take).follow, args=(ended,))
+    following = threading.Thread(target=Feed(api.endpoint, PATH, "zones", "name server", take).follow, args=(ended,))
     serving.start()
     following.start()
     try:
@@ -97,7 +97,7 @@ def test_each_new_version_is_taken_and_only_what_is_newer_is_asked_for(taken: li
         (200, b"<html>"),
         (200, b"[]"),
         (200, b'{"zones": []}'),
-        (200, b'{"version": 9, "zones": [{}], "checks": {}, "balancers": {}}'),
+        (200, b'{"version": 9, "zones": [{}], "checks": {}, "health": {}, "balancers": {}}'),
         (200, b'{"version": "x"}'),
     ],
 )

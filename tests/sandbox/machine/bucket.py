@@ -5,11 +5,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 from lockstep.publishing.repodata import createrepo
+from tests.http_server import Answering, listening
 
 NAME = "orders-packages"
 REGION = "eu-west-1"
@@ -20,11 +19,15 @@ URL = f"https://{NAME}.s3.{REGION}.amazonaws.com/{RELEASE}"
 
 @dataclass
 class Bucket:
-    """What is under each path, `/BUCKET/KEY`; `statuses` are answered instead, one by one; `asked` is what was got."""
+    """What is under each path, `/BUCKET/KEY`; `statuses` are answered instead, one by one; `asked` is what was got.
+
+    Of each path in `breaking_off`, so many answers end halfway.
+    """
 
     url: str
     objects: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, list[int]] = field(default_factory=dict)
+    breaking_off: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def put(self, key: str, content: bytes) -> None:
@@ -77,41 +80,26 @@ def serving() -> Iterator[Bucket]:
     """A bucket that answers on loopback, only to requests through the endpoint."""
     bucket = Bucket("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def respond(self) -> None:
             bucket.asked.append(self.path)
             pending = bucket.statuses.get(self.path, [])
             if self.headers.get("X-Lockstep-Source-Vpce") != VPCE or self.headers.get("Authorization"):
-                self._answer(403, b"")
+                self.answer(403)
             elif pending:
-                self._answer(pending.pop(0), b"")
-            elif self.path in bucket.objects:
-                self._answer(200, bucket.objects[self.path])
+                self.answer(pending.pop(0))
+            elif self.path not in bucket.objects:
+                self.answer(404)
+            elif bucket.breaking_off.get(self.path, 0):
+                bucket.breaking_off[self.path] -= 1
+                self.break_off(200, bucket.objects[self.path])
             else:
-                self._answer(404, b"")
+                self.answer(200, bucket.objects[self.path])
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    bucket.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as bucket.url:
         yield bucket
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def repositories(urls: Sequence[str] = (URL,), **options: Any) -> dict[str, Any]:

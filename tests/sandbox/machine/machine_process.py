@@ -54,6 +54,7 @@ class MachineProcess:
         *,
         arch: str = "aarch64",
         mark: str = "",
+        speed: str = SPEED,
     ) -> None:
         self.root = root
         self.address = addresses.reserve()
@@ -63,7 +64,7 @@ class MachineProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sandbox.machine"],
             cwd=REPOSITORY,
-            env={**environment, "LOCKSTEP_SANDBOX_SPEED": SPEED, processes.MARK: mark or f"member:{root}"},
+            env={**environment, "LOCKSTEP_SANDBOX_SPEED": speed, processes.MARK: mark or f"member:{root}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

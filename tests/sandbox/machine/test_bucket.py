@@ -6,6 +6,12 @@ from sandbox.machine.bucket import S3Endpoint, join
 from sandbox.machine.errors import BootError
 from tests.sandbox.machine.bucket import NAME, REGION, VPCE, Bucket
 
+URL = f"https://{NAME}.s3.{REGION}.amazonaws.com/"
+
+
+def fetch(bucket: Bucket, key: str) -> bytes:
+    return S3Endpoint(region=REGION, url=bucket.url, vpce=VPCE).fetch(URL + key)
+
 
 @pytest.mark.parametrize(
     "url",
@@ -40,15 +46,38 @@ def test_nothing_else_is_reached(bucket: Bucket, url: str) -> None:
     assert bucket.asked == []
 
 
-def test_a_server_that_breaks_off_is_an_error_after_some_attempts(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half a file must not pass for a whole one."""
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between attempts."""
     monkeypatch.setattr("time.sleep", lambda _: None)
-    url = f"https://{NAME}.s3.{REGION}.amazonaws.com/x"
+
+
+@pytest.mark.usefixtures("no_waits")
+def test_a_server_that_always_fails_is_an_error_after_some_attempts(bucket: Bucket) -> None:
+    """A boot that is going to fail says why, while somebody waits."""
     bucket.statuses[f"/{NAME}/x"] = [500] * 100
-    with pytest.raises(BootError, match=f"Failed to download {url}: Status code: 500"):
-        S3Endpoint(region=REGION, url=bucket.url, vpce=VPCE).fetch(url)
+    with pytest.raises(BootError, match=f"Failed to download {URL}x: Status code: 500"):
+        fetch(bucket, "x")
+    assert len(bucket.asked) == 4
+
+
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize("broken_off", [1, 3])
+def test_an_answer_that_is_cut_short_is_got_again(bucket: Bucket, broken_off: int) -> None:
+    """Half a file must not pass for a whole one, and a connection that breaks once must not fail a boot."""
+    bucket.put("x", b"all of it")
+    bucket.breaking_off[f"/{NAME}/x"] = broken_off
+    assert fetch(bucket, "x") == b"all of it"
+    assert len(bucket.asked) == broken_off + 1
+
+
+@pytest.mark.usefixtures("no_waits")
+def test_an_answer_that_is_always_cut_short_is_an_error(bucket: Bucket) -> None:
+    """What came of it is of no use, even where the checksum isn't known, as that of repomd.xml."""
+    bucket.put("x", b"all of it")
+    bucket.breaking_off[f"/{NAME}/x"] = 100
+    with pytest.raises(BootError, match=f"Failed to download {URL}x: IncompleteRead"):
+        fetch(bucket, "x")
     assert len(bucket.asked) == 4
 
 

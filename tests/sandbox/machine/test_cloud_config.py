@@ -67,6 +67,8 @@ def test_packages_and_commands_in_both_forms() -> None:
         ({"write_files": [{"path": "x"}]}, "path of write_files (x) isn't absolute"),
         ({"write_files": [{"path": "/x", "source": {}}]}, "doesn't support source of write_files (/x)"),
         ({"write_files": [{"path": "/x", "permissions": "rw"}]}, "permissions of write_files (/x) aren't an octal"),
+        ("write_files: [{path: /x, permissions: 0644}]", "permissions of write_files (/x) aren't an octal number in"),
+        ("write_files: [{path: /x, permissions: 644}]", "quotes but 644"),
         ({"write_files": [{"path": "/x", "encoding": "rot13"}]}, "encoding of write_files (/x) is none of"),
         ({"write_files": [{"path": "/x", "encoding": "b64", "content": "a"}]}, "content of write_files (/x) isn't b64"),
         ({"write_files": [{"path": "/x", "append": "yes please"}]}, "append of write_files (/x) is neither true nor"),

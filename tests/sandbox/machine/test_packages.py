@@ -6,6 +6,8 @@ import hashlib
 import json
 import lzma
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from sandbox.machine import repository, repository_files
 from sandbox.machine.bucket import S3Endpoint
 from sandbox.machine.errors import BootError
 from sandbox.machine.filesystem import FileSystem
+from tests.debian import dnf, needs
 from tests.sandbox.machine import rpm_writer
 from tests.sandbox.machine.bucket import REGION, RELEASE, VPCE, Bucket, repositories
 from tests.sandbox.machine.conftest import StartMachine
@@ -25,6 +28,7 @@ from tests.sandbox.machine.machine_process import PROVIDES
 from tests.sandbox.machine.rpm_writer import CONFIG, NO_REPLACE, File, Spec, build, folder, link
 
 Install = Callable[..., list[str]]
+CREATEREPO = Path(sys.executable).with_name("createrepo_c")
 PROGRAM = {"/usr/bin/probe": File("#!/usr/bin/python3\nprint('hello')\n", 0o100755)}
 PROBE = Spec("probe", PROGRAM)
 
@@ -421,7 +425,21 @@ def test_requirements_are_installed_from_the_repository_and_the_image(
             ["probe"],
             "conflicts with systemd < 300, provided by the image",
         ),
-        ([Spec("probe", obsoletes=["systemd"])], ["probe"], "doesn't replace packages"),
+        (
+            [Spec("probe", obsoletes=["systemd"])],
+            ["probe"],
+            "doesn't replace packages: probe-1.0-1.noarch obsoletes systemd",
+        ),
+        (
+            [Spec("probe"), Spec("other", obsoletes=["probe"])],
+            ["probe", "other"],
+            "doesn't replace packages: other-1.0-1.noarch obsoletes probe, and so probe-1.0-1.noarch",
+        ),
+        (
+            [Spec("needy", requires=["probe"]), Spec("probe"), Spec("other", obsoletes=["probe < 2"])],
+            ["needy"],
+            "doesn't replace packages: other-1.0-1.noarch obsoletes probe < 2, and so probe-1.0-1.noarch",
+        ),
         (
             [Spec("probe"), Spec("probe", version="2.0")],
             ["probe-1.0", "probe-2.0"],
@@ -435,6 +453,55 @@ def test_what_cannot_be_resolved_is_refused_in_dnfs_manner(
     """Installed without what it needs, a package fails later and elsewhere."""
     publish(bucket, *specs)
     assert expected in refused(install, *names)
+
+
+REPLACING = [
+    ([Spec("probe"), Spec("other", obsoletes=["probe"])], ["probe"]),
+    ([Spec("probe"), Spec("other", obsoletes=["probe < 2"])], ["probe"]),
+    ([Spec("probe"), Spec("other", obsoletes=["probe = 1.0"])], ["probe"]),
+]
+NOT_REPLACING = [
+    ([Spec("probe"), Spec("other", obsoletes=["probe < 1.0"])], ["probe"]),
+    ([Spec("probe"), Spec("other", obsoletes=["probe < 1.0"])], ["probe", "other"]),
+    ([Spec("probe"), Spec("other", obsoletes=["probe = 1.0-2"])], ["probe"]),
+    ([Spec("probe"), Spec("probe", version="2.0", obsoletes=["probe < 2.0"])], ["probe-1.0"]),
+    ([Spec("probe", provides=["thing"]), Spec("other", obsoletes=["thing"])], ["probe"]),
+]
+
+
+@pytest.mark.parametrize(("specs", "names"), REPLACING)
+def test_a_package_that_another_one_obsoletes_is_refused(
+    install: Install, bucket: Bucket, specs: list[Spec], names: list[str]
+) -> None:
+    """An instance on AWS would run what is in its place."""
+    publish(bucket, *specs)
+    assert "doesn't replace packages: other-1.0-1.noarch obsoletes probe" in refused(install, *names)
+
+
+@pytest.mark.parametrize(("specs", "names"), NOT_REPLACING)
+def test_what_obsoletes_another_version_or_name_changes_nothing(
+    install: Install, bucket: Bucket, specs: list[Spec], names: list[str]
+) -> None:
+    """The last step of a renaming obsoletes every version before it; a release with both would never come up here."""
+    publish(bucket, *specs)
+    assert "  Installed: probe-1.0-1.noarch" in install(*names)
+
+
+@needs("dnf")
+@pytest.mark.parametrize(("specs", "names"), [*REPLACING, *NOT_REPLACING])
+def test_dnf_takes_the_obsoleting_package_where_the_sandbox_refuses_and_only_there(
+    tmp_path: Path, specs: list[Spec], names: list[str]
+) -> None:
+    """Both tests above would only repeat what we think of dnf."""
+    repo, target = tmp_path / "repo", tmp_path / "target"
+    repo.mkdir()
+    for spec in specs:
+        (repo / spec.filename).write_bytes(build(spec))
+    subprocess.run([CREATEREPO, "--quiet", repo], check=True, capture_output=True)
+    done = dnf(tmp_path / "root", repo.as_uri(), "install", "--downloadonly", f"--downloaddir={target}", *names)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (target / "probe-1.0-1.noarch.rpm").exists() == ((specs, names) in NOT_REPLACING)
+    assert (target / "other-1.0-1.noarch.rpm").exists() == ((specs, names) in REPLACING or "other" in names)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import json
 import signal
 import socket
+import time
 from typing import Any
 
 import pytest
 
 from sandbox import processes
 from tests.sandbox.machine.conftest import StartMachine
-from tests.sandbox.machine.machine_process import MachineProcess, eventually
+from tests.sandbox.machine.machine_process import SPEED, MachineProcess, eventually
 from tests.sandbox.machine.service_files import PORT, SOCKET_UNIT, service_unit, user_data
 
 SERVICE = "probe.service"
@@ -145,6 +146,54 @@ def test_what_has_to_run_first_runs_first_and_decides(start_machine: StartMachin
     assert f"({SERVICE})" not in bad.console
 
 
+def preparing(program: str, *lines: str) -> dict[str, Any]:
+    """A service whose ExecStartPre is this program."""
+    unit = service_unit("ExecStartPre=/usr/bin/python3 /usr/lib/probe/before.py", *lines)
+    return user_data(unit, others={"/usr/lib/probe/before.py": program})
+
+
+def test_what_has_to_run_first_may_take_longer_than_a_service_to_stay_up(start_machine: StartMachine) -> None:
+    """A migration of half a minute would fail the boot here, and no boot on AWS."""
+    wanted = preparing("import time\ntime.sleep(1.5)\n", "TimeoutStartSec=infinity")
+    # Thirty of AWS's seconds, where a service that doesn't stay up is given ten.
+    machine = start_machine(wanted, speed="20").wait_for("running")
+    assert machine.get("/", PORT)[0] == 200
+
+
+HANGING = "import time\ntime.sleep(600)\n"
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HANGING
+
+
+@pytest.mark.parametrize(
+    ("program", "lines", "speed", "ended"),
+    [
+        (HANGING, ("TimeoutStartSec=1",), "2", "SIGTERM"),
+        (HANGING, (), "60", "SIGTERM"),
+        (STUBBORN, ("TimeoutStartSec=120", "TimeoutStopSec=1"), "60", "SIGKILL"),
+        # Restarted at once, on AWS after the command that started it has failed.
+        (HANGING, ("TimeoutStartSec=1", "Restart=on-failure"), "2", "SIGTERM"),
+    ],
+)
+def test_what_has_to_run_first_is_ended_when_it_takes_too_long(
+    start_machine: StartMachine, program: str, lines: tuple[str, ...], speed: str, ended: str
+) -> None:
+    """A command that hangs fails the service on AWS, after 90 seconds unless the unit says otherwise."""
+    machine = start_machine(preparing(program, *lines), speed=speed)
+    assert machine.reason
+    assert f"{SERVICE}: start-pre operation timed out. Terminating." in machine.console
+    how = f"ExecStartPre=/usr/bin/python3 /usr/lib/probe/before.py wasn't done in time, and was killed by {ended}"
+    assert how in machine.console
+    assert f"({SERVICE})" not in machine.console
+    assert machine.ends_of(SERVICE)[0] == -signal.Signals[ended]
+
+
+def test_a_failure_that_is_ignored_is_none_that_takes_too_long(start_machine: StartMachine) -> None:
+    """`-` is about how a command ends; one that hangs fails the start all the same (systemd, service.c)."""
+    unit = service_unit("ExecStartPre=-/usr/bin/python3 /usr/lib/probe/before.py", "TimeoutStartSec=1")
+    machine = start_machine(user_data(unit, others={"/usr/lib/probe/before.py": HANGING}))
+    assert "wasn't done in time" in machine.reason
+
+
 def test_stop_and_restart_by_systemctl(start_machine: StartMachine) -> None:
     """A runcmd that restarts a service after it wrote its settings would leave the old one running."""
     wanted = user_data(service_unit())
@@ -208,6 +257,33 @@ def test_a_machine_that_is_told_to_stop_asks_its_services_first(start_machine: S
     assert machine.stop() == 0
     eventually(lambda: machine.ends_of(SERVICE) == [0], machine.console)
     assert "finishing" in machine.console
+
+
+@pytest.mark.parametrize(
+    ("lines", "heard"),
+    [
+        ((), {"out", "err"}),
+        (("StandardOutput=null",), set()),
+        (("StandardOutput=null", "StandardError=journal"), {"err"}),
+        (("StandardError=null",), {"out"}),
+    ],
+)
+def test_a_service_is_heard_as_its_unit_says(
+    start_machine: StartMachine, lines: tuple[str, ...], heard: set[str]
+) -> None:
+    """A service that says nothing, or only what is wrong, would fail the boot."""
+    program = (
+        "import sys, time\nprint('said out', flush=True)\nprint('said err', file=sys.stderr, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    unit = service_unit(*lines, command="/usr/bin/python3 /usr/lib/probe/say.py")
+    machine = start_machine(
+        user_data(unit, socket=None, start=(SERVICE,), others={"/usr/lib/probe/say.py": program})
+    ).wait_for("running")
+    eventually(lambda: all(f"said {each}" in machine.console for each in heard), machine.console)
+    assert {each for each in ("out", "err") if f"said {each}" in machine.console} == heard
+    assert machine.stop() == 0
+    assert machine.ends_of(SERVICE) == [-signal.SIGTERM]
 
 
 def test_a_service_that_does_not_end_is_killed_with_all_that_it_started(start_machine: StartMachine) -> None:
@@ -280,3 +356,36 @@ def test_a_port_that_is_taken_fails_the_boot(start_machine: StartMachine) -> Non
         service_unit(), start=("probe.socket", "other.socket"), others={"/etc/systemd/system/other.socket": other}
     )
     assert "other.socket can't listen on port 8080" in start_machine(wanted).reason
+
+
+@pytest.mark.parametrize("how", ["vanish", "refuse"])
+def test_standing_still_stops_everything_and_loses_nothing(start_machine: StartMachine, how: str) -> None:
+    """A region that comes back has the machines that it had, with what they were doing."""
+    machine = start_machine(user_data(service_unit())).wait_for("running")
+    before = pid_of(machine)
+    machine.send({"do": "stand-still", "how": how})
+    eventually(lambda: processes.is_still(machine.process.pid), "the machine stands still")
+    assert all(processes.is_still(each.pid) for each in machine.descendants())
+    with socket.socket() as client:
+        client.settimeout(0.5)
+        with pytest.raises(ConnectionRefusedError if how == "refuse" else TimeoutError):
+            client.connect((machine.address, PORT))
+    machine.process.send_signal(signal.SIGCONT)
+    eventually(lambda: {"still": False} in machine.messages, "it goes on")
+    assert pid_of(machine) == before
+    assert machine.states == ["booting", "running"]
+    assert machine.stop() == 0
+
+
+def test_time_that_it_stood_still_is_no_time_for_its_services(start_machine: StartMachine) -> None:
+    """A service that was about to be started would be given up as too slow."""
+    wait = "import time\ntime.sleep(3)\n"
+    unit = service_unit("ExecStartPre=/usr/bin/python3 /usr/lib/probe/wait.py", "TimeoutStartSec=8")
+    machine = start_machine(user_data(unit, others={"/usr/lib/probe/wait.py": wait}))
+    eventually(lambda: len(machine.descendants()) > 0, "its first command")
+    machine.send({"do": "stand-still", "how": "vanish"})
+    eventually(lambda: processes.is_still(machine.process.pid), "the machine stands still")
+    # Longer than the service may take: 8 seconds, at the speed of these machines.
+    time.sleep(8 / float(SPEED) + 0.5)
+    machine.process.send_signal(signal.SIGCONT)
+    machine.wait_for("running")

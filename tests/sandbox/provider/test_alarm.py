@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from moto.core.utils import get_service_model
 
 from sandbox.api.server import ApiServer
 from sandbox.provider.engine import ProviderError
@@ -69,6 +70,12 @@ def test_its_settings_reach_aws(alarm: Resource, cloudwatch: Any) -> None:
         ("alarmDescription", "takes traffic off", "AlarmDescription"),
         ("actionsEnabled", False, "ActionsEnabled"),
         ("alarmActions", ["arn:aws:sns:eu-west-1:123456789012:ops"], "AlarmActions"),
+        ("okActions", ["arn:aws:sns:eu-west-1:123456789012:ops"], "OKActions"),
+        ("insufficientDataActions", ["arn:aws:sns:eu-west-1:123456789012:ops"], "InsufficientDataActions"),
+        ("statistic", "SampleCount", "Statistic"),
+        ("unit", "Kilobytes/Second", "Unit"),
+        ("namespace", "Other", "Namespace"),
+        ("metricName", "Other", "MetricName"),
     ],
 )
 def test_a_setting_is_changed_in_place(alarm: Resource, cloudwatch: Any, name: str, value: Any, key: str) -> None:
@@ -151,9 +158,33 @@ def test_delete_deletes(alarm: Resource, cloudwatch: Any) -> None:
         ({"namespace": ":x"}, "namespace", "must not begin with a colon"),
         ({"treatMissingData": "ok"}, "treatMissingData", "one of breaching"),
         ({"metricQueries": []}, "metricQueries", "isn't supported by the sandbox"),
+        ({"thresholdMetricId": "a"}, "thresholdMetricId", "isn't supported by the sandbox"),
+        ({"comparisonOperator": "LessThanLowerThreshold"}, "comparisonOperator", "one of GreaterThan"),
+        ({"unit": "Apples"}, "unit", "one of Seconds"),
+        ({"datapointsToAlarm": 2}, "datapointsToAlarm", "at most evaluationPeriods, 1, got 2"),
+        ({"evaluationPeriods": 1441}, "evaluationPeriods", "at most 86400 seconds, 1440 times 60"),
+        ({"period": 3600, "evaluationPeriods": 169}, "evaluationPeriods", "at most 604800 seconds"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(program: Program, declared: State, path: str, reason: str) -> None:
     """Without it a wrong value is found only while the site is half made."""
     wanted = {key: value for key, value in {**DRAIN, **declared}.items() if value is not None}
     assert reason in program.refusals(ALARM, **wanted)[path]
+
+
+def test_an_alarm_on_a_percentile_has_all_that_belongs_to_it(program: Program, cloudwatch: Any) -> None:
+    """Without it an alarm on latency is an endless update: AWS keeps what the program doesn't see."""
+    wanted = {**DRAIN, "extendedStatistic": "p99.9", "evaluateLowSampleCountPercentiles": "ignore"}
+    del wanted["statistic"]
+    made = program.up(ALARM, **wanted | {"evaluationPeriods": 3, "datapointsToAlarm": 2})
+    found = live(cloudwatch)
+    assert (found["ExtendedStatistic"], found["EvaluateLowSampleCountPercentile"]) == ("p99.9", "ignore")
+    assert (found["EvaluationPeriods"], found["DatapointsToAlarm"], "Statistic" in found) == (3, 2, False)
+    assert made.refresh() == frozenset()
+
+
+def test_every_unit_of_aws_is_taken(program: Program) -> None:
+    """Without it an alarm that AWS takes can't be declared."""
+    units = get_service_model("cloudwatch").shape_for("StandardUnit").metadata["enum"]
+    assert len(units) == 27
+    assert [unit for unit in units if program.refusals(ALARM, **DRAIN, unit=unit)] == []
