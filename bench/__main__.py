@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deploy, memory, model, parallel, preview, provider, publish
+from bench import deploy, memory, model, name_server, parallel, preview, provider, publish
 
 BENCHMARKS = {
     "preview": preview.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "publish": publish.run,
     "deploy": deploy.run,
     "model": model.run,
+    "name-server": name_server.run,
 }
 
 

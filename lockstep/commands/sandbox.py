@@ -7,6 +7,7 @@ it is imported from the project's folder, when one of these commands runs.
 import importlib
 import os
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,6 +160,53 @@ def request(
     raise typer.Exit(ExitCode.DEGRADED if answered else ExitCode.REGION_UNREACHABLE)
 
 
+@app.command("break")
+def lose(
+    region: Annotated[str, typer.Argument(help="An AWS region, for example eu-west-1.")],
+    refuse: Annotated[
+        bool,
+        typer.Option(
+            "--refuse/--vanish",
+            help="Its addresses refuse connections at once; or, as when a region is really lost, don't answer at all.",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Lose a region: its AWS API, balancers and machines, all at once. us-east-1 takes the control planes of Route 53
+    and IAM along. `heal` has it back.
+    """
+    root = project.find_root()
+    outages = _import(root, "sandbox.outages")
+    how = "refuse" if refuse else "vanish"
+    found = outages.lose(_import(root, "sandbox.lifecycle").current_state(_home(root)), region, how)
+    if json:
+        console.data_json({"lost": {name: asdict(outage) for name, outage in found.items()}})
+    else:
+        console.progress(f"{region} is lost ({how}), with {found[region].processes} balancers and machines")
+        console.progress(f"to have it back: lockstep sandbox heal {region}")
+
+
+@app.command()
+def heal(
+    region: Annotated[str | None, typer.Argument(help="A region that is lost; all of them without it.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Have a region back as it was when `break` lost it: the same processes go on."""
+    root = project.find_root()
+    outages = _import(root, "sandbox.outages")
+    record = _import(root, "sandbox.lifecycle").current_state(_home(root))
+    before = outages.current(record)
+    found = outages.heal(record, region)
+    if json:
+        console.data_json({"lost": {name: asdict(outage) for name, outage in found.items()}})
+        return
+    healed = sorted(before.keys() - found.keys())
+    for each in healed:
+        console.progress(f"{each} is back")
+    if not healed:
+        console.progress(f"nothing to heal: {region} isn't lost" if region else "nothing to heal: no region is lost")
+
+
 def _show_answer(outcome: Any) -> None:
     if outcome.status is None:
         console.warning(f"no answer: {outcome.failure}")
@@ -214,6 +262,8 @@ def _show(found: Any, json: bool) -> None:
     console.data(f"{'zone':12}{found.record.zone}")
     console.data(f"{'stacks':12}{', '.join(found.record.stacks)}")
     console.data(f"{'speed':12}{found.record.speed:g}")
+    if found.lost:
+        console.data(f"{'lost':12}{', '.join(f'{region} ({each.how})' for region, each in found.lost.items())}")
     console.data(f"{'memory':12}{found.resident_bytes / MEBIBYTE:.0f} MiB, up {found.uptime_seconds:.0f} s")
     if found.record.ended:
         console.data(f"{'ended':12}{found.record.ended}")
