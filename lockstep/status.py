@@ -4,22 +4,33 @@ Rule: each thing is asked for by itself, so that one service that fails hides no
 known is a problem, never "fine".
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+from lockstep.config.models import Site
 from lockstep.deployment.context import Context
 from lockstep.deployment_record import DeploymentRecord, InProgress, newest
 from lockstep.errors import ExitCode, LockstepError, RegionUnreachableError
 from lockstep.fleet import FleetFacts
 from lockstep.lease import Found, peek
 from lockstep.regions import FailureKind, RegionFailure, in_every_region
-from lockstep.site_probe import ProbeResult
+from lockstep.site_probe import ProbeResult, SiteProbe
+from lockstep.traffic import SiteTraffic, Wanted
+from lockstep.traffic import judge as judge_traffic
+from lockstep.traffic import read as read_traffic
 
 REQUESTS = 4
 REQUEST_SECONDS = 3.0
+# What stands for all that isn't the health path: every checker looks at that path alone.
+PAGE = "/"
+PAGE_REQUESTS = 2
+# An application needs no page there, nor need one name its release.
+_NO_FAILURE = re.compile(r"HTTP 4\d\d\b|an answer without the header ")
 
 Result = TypeVar("Result")
 
@@ -66,7 +77,8 @@ class Part(StrEnum):
 class SiteStatus:
     """One site. `failures` has why a part isn't known; a part that is None without one isn't there.
 
-    `url` is the site's own name, `answers` what was answered there.
+    `url` is the health path at the site's own name, `answers` what was answered there, `requests` what at another path
+    of it, if that was asked. `traffic` is its record in Route 53, None if that isn't known.
     """
 
     name: str
@@ -77,6 +89,8 @@ class SiteStatus:
     facts: FleetFacts | None
     record: DeploymentRecord | None
     answers: ProbeResult
+    requests: ProbeResult = field(default_factory=ProbeResult)
+    traffic: SiteTraffic | None = None
     lease: Found | None = None
     failures: Mapping[Part, RegionFailure] = field(default_factory=dict)
 
@@ -96,6 +110,16 @@ class SiteStatus:
         found = sorted({instance.release or "unknown" for instance in (self.facts.serving if self.facts else ())})
         return "+".join(found) or None
 
+    @property
+    def failing_requests(self) -> dict[str, int]:
+        """Those of `requests` that no user would call an answer, by their reason."""
+        return {why: count for why, count in self.requests.failures.items() if not _NO_FAILURE.match(why)}
+
+    @property
+    def requests_asked(self) -> int:
+        """How many `requests` there were."""
+        return sum(self.requests.by_release.values()) + sum(self.requests.failures.values())
+
     def as_json(self, settled: str | None) -> dict[str, Any]:
         """As data."""
         facts = self.facts
@@ -113,6 +137,10 @@ class SiteStatus:
             "refresh": facts.refresh.status if facts and facts.refresh and facts.refresh.active else None,
             "answers": dict(self.answers.by_release),
             "failures": dict(self.answers.failures),
+            "requests": {"path": PAGE, "asked": self.requests_asked, "failures": self.failing_requests}
+            if self.requests_asked
+            else None,
+            "traffic": self.traffic.as_json() if self.traffic else None,
         }
 
 
@@ -147,13 +175,16 @@ class Status:
 def look(context: Context) -> Status:
     """Ask every region and every site. Never raises for a region: what it doesn't say is a problem of the answer."""
     by_region = {site.region: site.name for site in context.sites}
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    wanted = Wanted.of(context.config)
+    with ThreadPoolExecutor(max_workers=4) as pool:
         asking = pool.submit(_ask, by_region, lambda region: context.fleets[by_region[region]].facts_if_up())
         reading = pool.submit(_ask, by_region, context.store.read)
         identifying = pool.submit(_why_no_account, context)
+        routing = pool.submit(read_traffic, context.client, wanted)
     fleets, no_fleet = asking.result()
     records, no_record = reading.result()
     no_account = identifying.result()
+    traffic = judge_traffic(routing.result(), wanted)
     # A region that has told nothing isn't waited for once more, and a site that isn't up has no bucket.
     silent = {region: failure for region, failure in no_fleet.items() if region in no_record}
     absent = {region for region, facts in fleets.items() if facts is None}
@@ -164,6 +195,7 @@ def look(context: Context) -> Status:
     else:
         no_lease = dict.fromkeys(to_ask, no_account)
     failures = {Part.FLEET: no_fleet, Part.RECORD: no_record, Part.LEASE: {**silent, **no_lease}}
+    answers, requests = _ask_names(context, [site for site in context.sites if not _is_empty(fleets.get(site.region))])
     sites = {}
     for site in context.sites:
         facts, probe = fleets.get(site.region), context.probes[site.name]
@@ -177,9 +209,28 @@ def look(context: Context) -> Status:
             record=records.get(site.region),
             lease=leases.get(site.region),
             failures={part: failed[site.region] for part, failed in failures.items() if site.region in failed},
-            answers=ProbeResult() if facts and facts.desired == 0 else probe.check(REQUESTS, REQUEST_SECONDS),
+            answers=answers.get(site.name, ProbeResult()),
+            requests=requests.get(site.name, ProbeResult()),
+            traffic=traffic.sites.get(site.name),
         )
-    return judge(sites)
+    return judge(sites, traffic.problems)
+
+
+def _is_empty(facts: FleetFacts | None) -> bool:
+    return facts is not None and facts.desired == 0
+
+
+def _ask_names(context: Context, sites: Sequence[Site]) -> tuple[dict[str, ProbeResult], dict[str, ProbeResult]]:
+    """What sites answer at their own names, by site: to the health path, and to another one. All are asked at once."""
+    pages = {site.name: SiteProbe(site.domain, PAGE) for site in sites if context.config.health_check.path != PAGE}
+    with ThreadPoolExecutor(max_workers=2 * len(sites) or 1) as pool:
+        checking = {site.name: context.probes[site.name] for site in sites}
+        answers = {name: pool.submit(probe.check, REQUESTS, REQUEST_SECONDS) for name, probe in checking.items()}
+        requests = {name: pool.submit(probe.check, PAGE_REQUESTS, REQUEST_SECONDS) for name, probe in pages.items()}
+    return (
+        {name: asked.result() for name, asked in answers.items()},
+        {name: asked.result() for name, asked in requests.items()},
+    )
 
 
 def _ask(regions: Iterable[str], work: Callable[[str], Result]) -> tuple[dict[str, Result], dict[str, RegionFailure]]:
@@ -218,8 +269,8 @@ def _as_failure(region: str, error: LockstepError) -> RegionFailure:
     )
 
 
-def judge(sites: Mapping[str, SiteStatus]) -> Status:
-    """What is wrong, and the verdict: pure."""
+def judge(sites: Mapping[str, SiteStatus], of_traffic: Sequence[str] = ()) -> Status:
+    """What is wrong, and the verdict: pure. `of_traffic` is what is wrong with traffic, and with no site of its own."""
     record = newest(site.record for site in sites.values())
     problems, verdict = [], Verdict.OK
     if record is not None and record.in_progress is not None:
@@ -228,6 +279,7 @@ def judge(sites: Mapping[str, SiteStatus]) -> Status:
     for site in sites.values():
         found = _problems_of(site, record, at_work=verdict is Verdict.IN_PROGRESS)
         problems += [f"{site.name}: {problem}" for problem in found]
+    problems += [f"traffic: {problem}" for problem in of_traffic]
     if problems and verdict in (Verdict.OK, Verdict.IN_PROGRESS):
         verdict = Verdict.DEGRADED
     if sites and not any(site.reachable for site in sites.values()):
@@ -254,7 +306,7 @@ def _how_it_goes(now: InProgress, sites: Iterable[SiteStatus]) -> tuple[Verdict,
 
 
 def _problems_of(site: SiteStatus, record: DeploymentRecord | None, *, at_work: bool) -> list[str]:
-    problems = _unknown(site)
+    problems = _unknown(site) + list(site.traffic.problems if site.traffic else ())
     if site.absent:
         return [*problems, "it isn't up: run `lockstep up`"]
     settled = (record.sites.get(site.name) or record.settled) if record else None
@@ -271,7 +323,8 @@ def _problems_of(site: SiteStatus, record: DeploymentRecord | None, *, at_work: 
     if site.record != record and Part.RECORD not in site.failures:
         epochs = f"epoch {site.record.epoch if site.record else 0} of {record.epoch if record else 0}"
         problems.append(f"the record in {site.region} is behind ({epochs}): run `lockstep settle`")
-    return problems + _problems_of_answers(site, settled, others, at_work=at_work)
+    problems += _problems_of_answers(site, settled, others, at_work=at_work)
+    return problems + _problems_of_requests(site, at_work=at_work)
 
 
 def _unknown(site: SiteStatus) -> list[str]:
@@ -331,3 +384,22 @@ def _problems_of_answers(
             f"its fleet gets its requests. `pulumi preview --refresh -s {site.name}` shows what was changed by hand"
         )
     return problems
+
+
+def _problems_of_requests(site: SiteStatus, *, at_work: bool) -> list[str]:
+    """What no checker sees: other requests fail while the health path answers. If that fails too, it has been told."""
+    failing, asked = site.failing_requests, site.requests_asked
+    failed = sum(failing.values())
+    if not failed or not site.answers.by_release:
+        return []
+    # A deployment may cost a request, and what fails at the health path too is no gap.
+    if failed < asked and (at_work or site.answers.failures):
+        return []
+    url = urlsplit(site.url)
+    reasons = ", ".join(f"{count} failed ({why})" for why, count in sorted(failing.items()))
+    return [
+        f"its health path {url.path} answers, and {failed} of {asked} requests to {PAGE} fail ({reasons}): Route 53 "
+        "and its balancer look at the health path alone, so that nothing takes traffic off it. Have the health path "
+        "fail when the application can't serve, or `lockstep deploy` another release; "
+        f"`curl -i {url.scheme}://{url.netloc}{PAGE}` shows it"
+    ]

@@ -1,8 +1,11 @@
 """`lockstep status`: what every site wants and runs. Reads only."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from lockstep.status import SiteStatus
 
 
 def status(
@@ -30,7 +33,7 @@ def status(
                     found.settled or "-",
                     site.running or ("?" if Part.FLEET in site.failures else "-"),
                     f"{len(site.facts.serving)} of {site.facts.desired}" if site.facts else "-" if site.absent else "?",
-                    f"{site.weight}",
+                    _weight(site),
                     site.answers.summary() if site.answers != type(site.answers)() else "-",
                 ]
                 for site in found.sites.values()
@@ -40,3 +43,11 @@ def status(
     for problem in found.problems:
         console.warning(problem)
     return found.verdict.exit_code
+
+
+def _weight(site: "SiteStatus") -> str:
+    """What Route 53 has, and what config has where that isn't the same."""
+    if site.traffic is not None and site.traffic.weight == site.weight:
+        return f"{site.weight}"
+    known = "?" if site.traffic is None else "-" if site.traffic.weight is None else f"{site.traffic.weight}"
+    return f"{known} (config {site.weight})"

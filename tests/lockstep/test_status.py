@@ -13,6 +13,7 @@ from lockstep.lease import TTL, Found, Holder
 from lockstep.regions import FailureKind, RegionFailure
 from lockstep.site_probe import ProbeResult
 from lockstep.status import Part, SiteStatus, Status, Verdict, judge
+from lockstep.traffic import SiteTraffic
 from tests.lockstep.deployment.facts import NEW, facts, instance, refresh
 
 NOW = "2026-01-01T00:00:00Z"
@@ -72,6 +73,7 @@ def site(name: str, **changes: Any) -> SiteStatus:
         "region": REGIONS[name],
         "url": f"http://{name}.example.com/healthz",
         "weight": 100,
+        "traffic": SiteTraffic(weight=100, check_id=f"{name}-check"),
         "wanted": "1.0.0",
         "facts": WHOLE,
         "record": SETTLED,
@@ -156,6 +158,26 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         ["its own name answers with 1.1.0", "1.0.0 is on record", "something else than its fleet"],
         "pulumi preview --refresh -s primary",
     ),
+    "the-health-path-alone-answers": (
+        {"requests": ProbeResult({}, {"HTTP 500": 1, REFUSED: 1})},
+        [
+            "its health path /healthz answers, and 2 of 2 requests to / fail",
+            f"1 failed (HTTP 500), 1 failed ({REFUSED})",
+            "look at the health path alone",
+            "lockstep deploy",
+        ],
+        "curl -i http://primary.example.com/",
+    ),
+    "some-requests-beside-the-health-path-fail": (
+        {"requests": ProbeResult({"1.0.0": 1}, {"HTTP 500": 1})},
+        ["1 of 2 requests to / fail (1 failed (HTTP 500))"],
+        "Have the health path fail",
+    ),
+    "traffic": (
+        {"traffic": SiteTraffic(weight=50, problems=("Route 53 has weight 50 for it: mend it",))},
+        ["Route 53 has weight 50 for it"],
+        "mend it",
+    ),
     "its-region-is-silent": (SILENT, ["nothing is known of it", "eu-west-1: the call of fleet failed"], "mend it"),
     "its-fleet-cannot-be-read": (
         {"facts": None, "failures": failing(Part.FLEET, kind=FailureKind.DENIED)},
@@ -187,6 +209,31 @@ def test_one_site_that_is_not_well_is_one_problem_with_what_to_do_and_exit_10(
         assert word in problem
     assert found.verdict is Verdict.DEGRADED
     assert found.verdict.exit_code == 10
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests", "problems"),
+    [
+        (ProbeResult({"1.0.0": 4}), ProbeResult({}, {"HTTP 404": 2}), 0),
+        (ProbeResult({"1.0.0": 4}), ProbeResult({}, {"an answer without the header Lockstep-Release, in": 2}), 0),
+        (ProbeResult({}, {REFUSED: 4}), ProbeResult({}, {REFUSED: 2}), 1),
+        (ProbeResult({"1.0.0": 3}, {"HTTP 502": 1}), ProbeResult({"1.0.0": 1}, {"HTTP 502": 1}), 1),
+        (ProbeResult({"1.0.0": 3}, {"HTTP 502": 1}), ProbeResult({}, {"HTTP 500": 2}), 2),
+    ],
+    ids=["no-page", "no-release", "nothing-answers", "all-fail-now-and-then", "both"],
+)
+def test_only_what_no_checker_sees_is_the_gap(answers: ProbeResult, requests: ProbeResult, problems: int) -> None:
+    """An application needs no page at /, and a site that is down is one problem."""
+    assert len(both({"answers": answers, "requests": requests}).problems) == problems
+
+
+def test_what_is_wrong_with_traffic_is_told_beside_the_sites() -> None:
+    """It degrades what all of them are for."""
+    found = judge({name: site(name) for name in SITES}, ["nobody gets there: run `lockstep up`"])
+    assert found.problems == ("traffic: nobody gets there: run `lockstep up`",)
+    assert found.verdict is Verdict.DEGRADED
+    silent = {name: site(name, **SILENT) for name in SITES}
+    assert judge(silent, ["nobody knows"]).verdict is Verdict.UNREACHABLE
 
 
 def test_what_is_wrong_at_several_sites_is_said_of_each() -> None:
@@ -251,8 +298,9 @@ class TestInProgress:
             MIXED,
             {"facts": facts(instance(1), instance(2, lifecycle="Terminating"))},
             {"answers": ProbeResult({"1.0.0": 3}, {"HTTP 502": 1})},
+            {"requests": ProbeResult({"1.0.0": 1}, {"HTTP 502": 1})},
         ],
-        ids=["two-releases", "an-instance-goes", "a-request-fails"],
+        ids=["two-releases", "an-instance-goes", "a-request-fails", "a-request-beside-it-fails"],
     )
     def test_a_deployment_at_work_is_no_problem(self, changes: Mapping[str, Any]) -> None:
         """A script that waits for its end would take it for an outage."""
@@ -267,6 +315,8 @@ class TestInProgress:
             ({"record": SETTLED}, "is behind"),
             (SILENT, "nothing is known of it"),
             (ABSENT, "isn't up"),
+            ({"requests": ProbeResult({}, {"HTTP 500": 2})}, "2 of 2 requests to / fail"),
+            ({"traffic": SiteTraffic(problems=("it has no record",))}, "it has no record"),
         ],
     )
     def test_what_no_deployment_does_is_a_problem_all_the_same(self, changes: Mapping[str, Any], words: str) -> None:
@@ -361,6 +411,8 @@ def test_the_outcome_as_data_tells_what_is_and_what_is_not_known() -> None:
         "refresh": None,
         "answers": {"1.0.0": 3},
         "failures": {REFUSED: 1},
+        "requests": None,
+        "traffic": {"weight": 100, "check_id": "primary-check", "problems": []},
     }
     whole = document["sites"]["secondary"]
     assert (whole["reachable"], whole["unknown"], whole["release_running"]) == (True, [], "1.0.0")

@@ -1,7 +1,11 @@
 """What `lockstep status` finds out when a region, or one service of it, fails: on the sandbox's API, with faults."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.config import Config
@@ -13,11 +17,13 @@ from lockstep.config.naming import package_bucket_name
 from lockstep.deployment_record import DeploymentRecord, InProgress, Stage, parameter_name
 from lockstep.errors import ExitCode
 from lockstep.lease import Holder, Lease
-from lockstep.site_probe import PROXY_VARIABLE
+from lockstep.site_probe import PROXY_VARIABLE, RELEASE_HEADER
 from lockstep.status import Part, Status, Verdict, look
+from tests.http_server import Answering, listening
 from tests.lockstep.publishing import conftest as publishing
 from tests.lockstep.publishing.regions import ACCOUNT, APPLICATION, Regions, is_reading
-from tests.lockstep.site_fleets import SITES, Names, SiteGroup, answering_names, context_of, make_group
+from tests.lockstep.site_fleets import SITES, SiteGroup, context_of, make_group
+from tests.lockstep.site_traffic import DOMAIN, HostedTraffic
 
 NOW = "2026-01-01T00:00:00Z"
 SETTLED = DeploymentRecord().settle("1.0.0", NOW, SITES)
@@ -38,12 +44,46 @@ LOST = SITES["secondary"]
 regions = publishing.regions
 
 
+@dataclass
+class Names:
+    """What answers at the sites' own names, in turn: `releases` at the health path, HTTP 502 for None; `pages` at /."""
+
+    releases: dict[str, list[str | None]] = field(default_factory=dict)
+    pages: dict[str, list[int]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def answering(names: Names) -> Iterator[str]:
+    """A proxy, for LOCKSTEP_HTTP_PROXY, that answers in the place of all sites."""
+    lock = threading.Lock()
+
+    class Handler(Answering):
+        def respond(self) -> None:
+            url = urlsplit(self.path)
+            site = str(url.hostname).partition(".")[0]
+            with lock:
+                number = names.asked.count((site, url.path))
+                names.asked.append((site, url.path))
+            if url.path == "/":
+                statuses = names.pages.get(site, [404])
+                self.answer(statuses[number % len(statuses)])
+            else:
+                releases = names.releases[site]
+                release = releases[number % len(releases)]
+                self.answer(200 if release else 502, headers={RELEASE_HEADER: release} if release else None)
+
+    with listening(Handler) as url:
+        yield url
+
+
 class World:
-    """Two sites that run 1.0.0, which is wanted, settled and answered with."""
+    """Two sites that run 1.0.0, which is wanted, settled and answered with; traffic as it is declared."""
 
     def __init__(self, regions: Regions, names: Names) -> None:
         self.regions = regions
         self.names = names
+        self.traffic = HostedTraffic(regions.aws)
         self.context = context_of(regions.project)
         self.groups: dict[str, SiteGroup] = {}
 
@@ -66,10 +106,12 @@ def world(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     release_setting.write(regions.project, "1.0.0")
     once = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
     monkeypatch.setattr(factory, "CONFIG", once)
-    with answering_names() as names:
-        monkeypatch.setenv(PROXY_VARIABLE, names.url)
+    names = Names()
+    with answering(names) as url:
+        monkeypatch.setenv(PROXY_VARIABLE, url)
         made = World(regions, names)
         made.bring_up(*SITES)
+        made.traffic.bring_up()
         made.write(SETTLED)
         yield made
 
@@ -86,6 +128,9 @@ def test_two_sites_that_are_well(world: World) -> None:
         assert site.facts is not None
         assert (site.running, site.record, site.lease, len(site.facts.serving)) == ("1.0.0", SETTLED, None, 2)
         assert dict(site.answers.by_release) == {"1.0.0": 4}
+        assert (site.requests_asked, site.failing_requests) == (2, {})
+        assert site.traffic is not None
+        assert (site.traffic.weight, site.traffic.check_id) == (100, world.traffic.checks[site.name])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +209,7 @@ def test_regions_that_are_all_silent_are_unreachable_and_their_sites_are_asked_a
     """The sites may well serve."""
     found = world.look({"kind": "refuse"})
     assert (found.verdict, found.verdict.exit_code) == (Verdict.UNREACHABLE, 7)
-    assert len(found.problems) == 2
+    assert [problem.partition(":")[0] for problem in found.problems] == [*SITES, "traffic"]
     assert [dict(site.answers.by_release) for site in found.sites.values()] == [{"1.0.0": 4}] * 2
 
 
@@ -222,7 +267,7 @@ def test_a_site_without_instances_is_not_ok_once_a_release_is_settled(world: Wor
     found = world.look()
     (problem,) = found.problems
     assert "its group secondary wants 0 instances, and 1.0.0 is on record" in problem
-    assert "secondary" not in world.names.asked
+    assert {site for site, _ in world.names.asked} == {"primary"}
     assert found.verdict.exit_code == 10
 
 
@@ -231,8 +276,97 @@ def test_looking_changes_nothing(world: World) -> None:
     world.regions.control("calls?record=1")
     world.look()
     calls = {f"{call['service']} {call['operation']}" for call in world.regions.control("calls?record=0")["calls"]}
-    assert {call.split()[0] for call in calls} == {"autoscaling", "ec2", "elbv2", "ssm", "s3", "sts"}
+    assert {call.split()[0] for call in calls} == {"autoscaling", "ec2", "elbv2", "ssm", "s3", "sts", "route53"}
     assert all(is_reading(call) for call in calls)
+
+
+def test_traffic_costs_three_calls(world: World) -> None:
+    """Route 53 takes five requests a second of an account, those of other tools included (Quotas)."""
+    world.regions.control("calls?record=1")
+    world.look()
+    calls = world.regions.control("calls?record=0")["calls"]
+    assert sorted(call["operation"] for call in calls if call["service"] == "route53") == [
+        "ListHealthChecks",
+        "ListHostedZonesByName",
+        "ListResourceRecordSets",
+    ]
+
+
+def test_a_check_that_was_removed_by_hand_is_told(world: World) -> None:
+    """Route 53 lets anybody, and nothing looks wrong until traffic stays on a dead site."""
+    removed = world.traffic.checks["secondary"]
+    world.traffic.route53.delete_health_check(HealthCheckId=removed)
+    found = world.look()
+    (problem,) = found.problems
+    for word in (f"secondary: its record in Route 53 has the health check {removed}", "pulumi refresh -s global"):
+        assert word in problem
+    assert found.verdict.exit_code == 10
+    assert found.as_json()["sites"]["secondary"]["traffic"] == {
+        "weight": 100,
+        "check_id": removed,
+        "problems": [problem.removeprefix("secondary: ")],
+    }
+
+
+def test_traffic_that_nobody_brought_up_is_one_problem(world: World) -> None:
+    """Two sites that nobody gets to are no service."""
+    world.traffic.change("DELETE", *(world.traffic.record(site) for site in SITES))
+    (problem,) = world.look().problems
+    assert problem.startswith(f"traffic: {DOMAIN} has no weighted record")
+    assert "run `lockstep up`" in problem
+
+
+@pytest.mark.parametrize("kind", ["refuse", "vanish", "throttle", "deny"])
+def test_a_control_plane_that_is_gone_hides_nothing_but_what_traffic_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """us-east-1 takes it along, and neither site is there."""
+    if kind == "vanish":
+        once = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1})
+        monkeypatch.setattr(factory, "CONFIG", once)
+    found = world.look({"kind": kind, "region": "us-east-1"})
+    (problem,) = found.problems
+    for word in ("traffic: what Route 53's records and health checks are isn't known", "us-east-1", "route53 List"):
+        assert word in problem
+    assert "traffic still moves by itself" in problem
+    assert unknown(found) == {"primary": set(), "secondary": set()}
+    assert [site.traffic for site in found.sites.values()] == [None, None]
+    assert [site.running for site in found.sites.values()] == ["1.0.0", "1.0.0"]
+    assert (found.verdict, found.verdict.exit_code) == (Verdict.DEGRADED, 10)
+
+
+def test_checks_that_may_not_be_listed_hide_only_themselves(world: World) -> None:
+    """Weights are read by another call."""
+    found = world.look({"kind": "deny", "service": "route53", "operation": "ListHealthChecks"})
+    (problem,) = found.problems
+    assert "what Route 53's health checks are isn't known" in problem
+    assert [site.traffic and site.traffic.weight for site in found.sites.values()] == [100, 100]
+
+
+@pytest.mark.parametrize(("statuses", "failed"), [([500], 2), ([503, 404], 1), ([200], 0), ([302], 0), ([401], 0)])
+def test_requests_that_fail_while_the_health_path_answers_are_told(
+    world: World, statuses: list[int], failed: int
+) -> None:
+    """Balancer and Route 53 look at the health path alone: the site keeps its share of the users and fails them."""
+    world.names.pages["primary"] = statuses
+    found = world.look()
+    assert [
+        f"primary: its health path /healthz answers, and {failed} of 2 requests to / fail" in problem
+        for problem in found.problems
+    ] == [True] * bool(failed)
+    shown = found.as_json()["sites"]["primary"]["requests"]
+    assert (shown["path"], shown["asked"], sum(shown["failures"].values())) == ("/", 2, failed)
+
+
+def test_a_health_path_that_is_the_page_itself_is_asked_once(world: World) -> None:
+    """There is no gap then, and the requests would be the same."""
+    project = world.regions.project / "Pulumi.yaml"
+    project.write_text(project.read_text().replace("path: /healthz", "path: /"))
+    for site in world.traffic.endpoints.values():
+        world.traffic.route53.update_health_check(HealthCheckId=site, ResourcePath="/")
+    found = world.look()
+    assert len(world.names.asked) == 8
+    assert found.as_json()["sites"]["primary"]["requests"] is None
 
 
 def test_the_table_tells_what_is_not_known_from_what_is_not_there(
@@ -249,3 +383,29 @@ def test_the_table_tells_what_is_not_known_from_what_is_not_there(
     assert rows["secondary"][1:5] == ["1.0.0", "1.0.0", "?", "?"]
     assert "verdict: degraded" in shown.err
     assert "warning: secondary: what it runs isn't known" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("weight", "cell"), [("100", "100 4 by"), ("50", "50 (config 100) 4 by"), ("none", "- (config 100) 4 by")]
+)
+def test_the_table_has_the_weight_that_is_and_the_one_that_should_be(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], weight: str, cell: str
+) -> None:
+    """A site that somebody took traffic off by hand looks well in everything else."""
+    record = world.traffic.record("primary")
+    if weight == "none":
+        world.traffic.change("DELETE", record)
+    else:
+        world.traffic.change("UPSERT", record | {"Weight": int(weight)})
+    assert cell in row_of("primary", world, monkeypatch, capsys)
+    world.regions.set_faults({"kind": "deny", "service": "route53"})
+    assert "? (config 100) 4 by" in row_of("primary", world, monkeypatch, capsys)
+
+
+def row_of(site: str, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line of a site in the table, with one blank between its words."""
+    monkeypatch.setenv("LOCKSTEP_PROJECT", str(world.regions.project))
+    monkeypatch.setattr(automation, "StackOperations", lambda *_: None)
+    status()
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(site)]
+    return " ".join(row.split())
