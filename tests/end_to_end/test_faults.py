@@ -3,7 +3,6 @@
 import random
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,13 +35,6 @@ def test_a_fault_has_the_effect_that_it_has_on_aws(world: World, kind: str) -> N
     """The campaign tries them all, this one a case of each kind."""
     case = CHOSEN.choice(cases()[kind])
     assert faults.run(world, case)["result"] == OK, case
-
-
-def test_at_speed_1_it_takes_as_long_as_at_speed_6(tmp_path: Path) -> None:
-    """All that is measured elsewhere is measured faster."""
-    with site(tmp_path, "1") as made:
-        found = faults.run(World(made, speed=1), "lost vanish 1")
-    assert found["moved"] == pytest.approx(moved_mean("vanish"), rel=TOLERANCE)
 
 
 def test_the_campaigns_file_has_each_case_and_each_went_well() -> None:

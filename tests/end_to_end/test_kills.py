@@ -12,7 +12,8 @@ from tests.campaigns.site import site
 
 pytestmark = pytest.mark.engine
 
-ALWAYS = ("publish", "deploy")
+# So many kinds at a time: finding out which calls one makes takes an undisturbed run.
+SAMPLED = 2
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def record() -> Record:
 def test_a_command_that_is_killed_leaves_nothing_half_done(tmp_path: Path, record: Record) -> None:
     """Killed at any call, the next run finishes or undoes it; the campaign tries them all, this one of some kinds."""
     chosen = random.Random(tree_hash())
-    kinds = [*ALWAYS, chosen.choice([kind for kind in KINDS if kind not in ALWAYS])]
+    kinds = chosen.sample(list(KINDS), SAMPLED)
     with site(tmp_path) as made:
         found = kills.compute(made, kinds)
         # A call that is new, or gone, makes what the file says about all of its kind out of date.

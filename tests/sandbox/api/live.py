@@ -92,11 +92,11 @@ WAITING = {
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[ApiServer]:
+def serving(folder: Path, speed: float = SPEED) -> Iterator[ApiServer]:
     """Such an API; its machines have their file systems in `folder`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock, "SPEED", SPEED)
-        patch.setenv(clock.VARIABLE, str(SPEED))
+        patch.setattr(clock, "SPEED", speed)
+        patch.setenv(clock.VARIABLE, str(speed))
         patch.setattr("tempfile.tempdir", str(folder))
         patch.setenv(processes.MARK, f"member:{folder}")
         with ApiServer(data_plane=True) as server:
