@@ -181,7 +181,7 @@ def _left_over(on: Site) -> list[str]:
         bucket, s3 = on.bucket(region), on.client("s3", region)
         if s3.list_objects_v2(Bucket=bucket, Prefix=LEASE).get("KeyCount"):
             found.append(f"{region}: a lease")
-        # One whose object is there all the same, because replication was faster, is the bucket's lifecycle rule's to end.
+        # One whose object is there, as replication was faster, is the bucket's lifecycle rule's to end.
         for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
             if not s3.list_objects_v2(Bucket=bucket, Prefix=upload["Key"]).get("KeyCount"):
                 found.append(f"{region}: an unfinished upload of {upload['Key']}")
