@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from lockstep.errors import FailedUnchangedError, InvalidInputError
+from lockstep.errors import FailedUnchangedError, IncompleteError, InvalidInputError
 from sandbox.state import SandboxState
 
 PATH: Final = "/_sandbox/outages"
@@ -56,14 +56,16 @@ def _ask(record: SandboxState, wanted: Mapping[str, str | None] | None) -> dict[
         answer = connection.getresponse()
         given = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise FailedUnchangedError(
-            f"the sandbox's API on {record.addresses['api']} gave no answer: {error}",
-            "look at it with `lockstep sandbox status`",
+        silent = f"the sandbox's API on {record.addresses['api']} gave no answer: {error}"
+        if wanted is None:
+            raise FailedUnchangedError(silent, "look at it with `lockstep sandbox status`") from error
+        raise IncompleteError(
+            f"{silent}. It may be doing it all the same", "`lockstep sandbox status` shows which regions are lost"
         ) from error
     finally:
         connection.close()
     if answer.status == http.client.BAD_REQUEST:
-        raise InvalidInputError(given["error"], "for example: lockstep sandbox break eu-west-1")
+        raise InvalidInputError(given["error"], "`lockstep status` shows the sites' regions")
     if answer.status != http.client.OK:
         raise FailedUnchangedError(
             f"the sandbox's API answered HTTP {answer.status}: {given.get('error')}",

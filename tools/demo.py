@@ -21,8 +21,10 @@ from rich.table import Table
 
 from lockstep import config, failover_model
 from lockstep.config.models import Config
+from lockstep.errors import ExitCode
 from lockstep.failover_model import Fault, Prediction
 from sandbox import lifecycle, state
+from sandbox.lifecycle import Health
 from sandbox.state import SandboxState
 from tools import failover
 from tools.clients import Clients, Request
@@ -40,6 +42,16 @@ PACE_SECONDS = 2.0
 LATE = 1.2
 COLUMNS = 72
 LINE_SECONDS = 2.0
+
+KEPT = f"""
+It stays up. Try:
+  eval "$(.venv/bin/lockstep sandbox env)"
+  lockstep status
+  lockstep sandbox break eu-central-1; lockstep sandbox request http://orders.example.com/ -n 20
+  lockstep sandbox heal; lockstep model   # what interval, threshold and TTL buy
+  lockstep publish 1.2.0 {RPMS}/1.2.0 --yes; lockstep deploy 1.2.0 --yes   # its health path fails
+  lockstep deploy 1.0.0 --yes   # back
+  lockstep sandbox down   # and take the release out of Pulumi.yaml again: `deploy` wrote it there"""
 
 console = Console(highlight=False)
 
@@ -193,37 +205,41 @@ def _check(
 
 def main() -> int:
     """Run the demo; the exit status is 1 if it doesn't show what it should."""
+    home = state.home_of(ROOT)
+    if lifecycle.status(home).health is not Health.DOWN:
+        print(
+            f"a sandbox is up in {home}, or was: `.venv/bin/lockstep sandbox down` ends it, then again", file=sys.stderr
+        )
+        return ExitCode.REFUSED
     print(f"== A local AWS, its timers {SPEED} times faster\n$ lockstep sandbox up --speed {SPEED}", flush=True)
+    command = [LOCKSTEP, "sandbox", "up", "--speed", SPEED]
+    if failed := subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode:
+        return failed
     project = (ROOT / "Pulumi.yaml").read_bytes()
     try:
-        command = [LOCKSTEP, "sandbox", "up", "--speed", SPEED]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        step("Plan all stacks under the policies, then bring them up", "lockstep", "up", "--yes")
-        for version in (BEFORE, RELEASE):
-            step(
-                f"Packages of {version} into both regions", "lockstep", "publish", version, f"{RPMS}/{version}", "--yes"
-            )
-            step(f"Both sites run {version}, or neither", "lockstep", "deploy", version, "--yes")
-        step("What every site wants and runs", "lockstep", "status")
-        lose_a_region(config.load(ROOT, "global"), lifecycle.current_state(state.home_of(ROOT)))
-        print(f"\nOne region was lost, nobody had to act, and both sites serve {RELEASE} again.", flush=True)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
+        show_all()
     except DemoError as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
-        return 1
+        return ExitCode.UNEXPECTED
     finally:
         if os.environ.get("KEEP") == "1":
-            print('\nIt stays up. Try:\n  eval "$(.venv/bin/lockstep sandbox env)"\n  lockstep status')
-            print("  lockstep sandbox break eu-central-1; lockstep sandbox request http://orders.example.com/ -n 20")
-            print("  lockstep sandbox heal; lockstep model   # what interval, threshold and TTL buy")
-            print(f"  lockstep publish 1.2.0 {RPMS}/1.2.0 --yes; lockstep deploy 1.2.0 --yes   # its health path fails")
-            print("  lockstep deploy 1.0.0 --yes   # back\n  lockstep sandbox down; git checkout Pulumi.yaml")
+            print(KEPT)
         else:
             subprocess.run([LOCKSTEP, "sandbox", "down"], cwd=ROOT, check=False)
             # `deploy` writes the release that is wanted; that one is gone with the sandbox.
             (ROOT / "Pulumi.yaml").write_bytes(project)
-    return 0
+    return ExitCode.DONE
+
+
+def show_all() -> None:
+    """Every step, in a sandbox that is up. Raises DemoError at the first that doesn't show what it should."""
+    step("Plan all stacks under the policies, then bring them up", "lockstep", "up", "--yes")
+    for version in (BEFORE, RELEASE):
+        step(f"Packages of {version} into both regions", "lockstep", "publish", version, f"{RPMS}/{version}", "--yes")
+        step(f"Both sites run {version}, or neither", "lockstep", "deploy", version, "--yes")
+    step("What every site wants and runs", "lockstep", "status")
+    lose_a_region(config.load(ROOT, "global"), lifecycle.current_state(state.home_of(ROOT)))
+    print(f"\nOne region was lost, nobody had to act, and both sites serve {RELEASE} again.", flush=True)
 
 
 if __name__ == "__main__":

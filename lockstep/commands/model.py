@@ -33,14 +33,19 @@ def model(
     ] = None,
     ttl: Annotated[
         int | None,
-        typer.Option(min=0, max=limits.TTL_MAX, help="Seconds that resolvers keep an answer; else `lockstep:ttl`."),
+        typer.Option(
+            min=limits.TTL_MIN, max=limits.TTL_MAX, help="Seconds that resolvers keep an answer; else `lockstep:ttl`."
+        ),
     ] = None,
     fault: Annotated[Fault | None, typer.Option(help="How the site is lost; else every way.")] = None,
     checkers: Annotated[
         int, typer.Option(min=1, max=settings.CHECKERS_MAX, help="Route 53's checkers of a site.")
     ] = settings.CHECKERS,
     push: Annotated[
-        float, typer.Option(min=0, help="Seconds from the verdict to the name servers; AWS publishes none.")
+        float,
+        typer.Option(
+            min=0, max=settings.PUSH_MAX, help="Seconds from the verdict to the name servers; AWS publishes none."
+        ),
     ] = settings.PUSH_SECONDS,
     stale_share: Annotated[
         float,
@@ -52,7 +57,7 @@ def model(
         ),
     ] = 0.0,
     stale_seconds: Annotated[
-        float, typer.Option(min=0, help="How long those keep an answer.")
+        float, typer.Option(min=0, max=settings.STALE_MAX, help="How long those keep an answer.")
     ] = settings.STALE_SECONDS,
     losses: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many losses to simulate.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation; the same one gives the same numbers.")] = 1,

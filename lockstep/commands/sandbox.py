@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 
 MEBIBYTE = 1024 * 1024
+# Those of Route 53 and IAM (AWS Fault Isolation Boundaries, "Global services"), so that losing it is about every site.
+CONTROL_PLANES = ("us-east-1",)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -183,7 +185,17 @@ def lose(
         console.data_json({"lost": {name: asdict(outage) for name, outage in found.items()}})
     else:
         console.progress(f"{region} is lost ({how}), with {found[region].processes} balancers and machines")
+        _warn_of_no_site(root, region)
         console.progress(f"to have it back: lockstep sandbox heal {region}")
+
+
+def _warn_of_no_site(root: Path, region: str) -> None:
+    # Only here: it is slow to import, and the other commands do without.
+    from lockstep import config
+
+    regions = sorted(site.region for site in config.load(root, project.GLOBAL_STACK).sites)
+    if region not in regions and region not in CONTROL_PLANES:
+        console.warning(f"no site is in {region}: the sites' regions are {', '.join(regions)}")
 
 
 @app.command()
@@ -209,7 +221,9 @@ def heal(
 
 def _show_answer(outcome: Any) -> None:
     if outcome.status is None:
-        console.warning(f"no answer: {outcome.failure}")
+        console.warning(
+            f"no answer: {outcome.failure}; `lockstep sandbox status` and `lockstep status` show what is up"
+        )
         return
     console.data(f"{' -> '.join(outcome.destination.names)} -> {outcome.address}")
     console.data(f"HTTP {outcome.status} {outcome.reason}".rstrip())

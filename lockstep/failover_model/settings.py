@@ -4,7 +4,6 @@ Sources, all of the Route 53 Developer Guide unless they say otherwise: "How Ama
 check is healthy" (18 %, 4 s to connect, 2 s to answer), API Reference, HealthCheckConfig (interval, threshold).
 """
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -23,6 +22,10 @@ CHECKERS_MAX: Final = 200
 
 # Seconds from the verdict to the last name server. AWS publishes no figure: assumed.
 PUSH_SECONDS: Final = 5.0
+
+# Beyond an hour, and a day, a model of minutes says nothing; a client is followed from answer to answer until then.
+PUSH_MAX: Final = 3600.0
+STALE_MAX: Final = 86_400.0
 
 # An alias takes its target's TTL, and a balancer's is 60 (Developer Guide, "Choosing between alias and non-alias
 # records").
@@ -75,10 +78,10 @@ class Settings:
                 ("threshold", self.threshold, lowest <= self.threshold <= highest, f"{lowest} to {highest}"),
                 ("ttl", self.ttl, 0 <= self.ttl <= limits.TTL_MAX, f"0 to {limits.TTL_MAX}"),
                 ("checkers", self.checkers, 1 <= self.checkers <= CHECKERS_MAX, f"1 to {CHECKERS_MAX}"),
-                ("push", self.push, 0 <= self.push < math.inf, "0 or more"),
+                ("push", self.push, 0 <= self.push <= PUSH_MAX, f"0 to {PUSH_MAX:g}"),
                 ("share", self.share, 0 <= self.share <= 1, "0 to 1"),
                 ("stale share", self.stale_share, 0 <= self.stale_share <= 1, "0 to 1"),
-                ("stale seconds", self.stale_seconds, 0 <= self.stale_seconds < math.inf, "0 or more"),
+                ("stale seconds", self.stale_seconds, 0 <= self.stale_seconds <= STALE_MAX, f"0 to {STALE_MAX:g}"),
             )
             if not good
         ]

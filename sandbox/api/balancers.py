@@ -115,8 +115,9 @@ def _is_healthy(balancer: Balancer) -> bool:
 
 
 def children_in(region: str) -> list[Child]:
-    """The processes of the balancers in a region."""
-    return [each.child for each in _balancers.values() if each.region == region and each.child is not None]
+    """The processes of the balancers in a region that haven't ended."""
+    children = [each.child for each in _balancers.values() if each.region == region]
+    return [child for child in children if child is not None and not child.has_ended]
 
 
 def processes_in(region: str) -> list[int]:

@@ -47,7 +47,6 @@ class Child:
         self._descriptor = -1
         self._said = b""
         self._to_say: deque[bytes] = deque()
-        self._ending = False
         self._ended = threading.Event()
         self._goes_on = threading.Event()
         _room.post(self._start)
@@ -63,9 +62,8 @@ class Child:
         _room.post(lambda: self._say(line))
 
     def stop(self) -> None:
-        """Ask it to end: `{"do": "stop"}` and the end of its input."""
+        """Ask it to end: `{"do": "stop"}`. It goes on listening, as it may have to stand still on its way."""
         self.send({"do": "stop"})
-        _room.post(self._hang_up)
 
     def kill(self) -> None:
         """End it at once."""
@@ -78,12 +76,18 @@ class Child:
     @property
     def is_still(self) -> bool:
         """Whether it stands still, or has ended."""
-        return self._ended.is_set() or (self.pid is not None and processes.is_still(self.pid))
+        return self.has_ended or (self.pid is not None and processes.is_still(self.pid))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is no more."""
+        return self._ended.is_set()
 
     def go_on(self) -> None:
         """Have it go on; only once it `is_still`, else it would stop afterwards. See `wait_until_going`."""
-        self._goes_on.clear()
-        _room.post(lambda: self._signal(signal.SIGCONT))
+        if not self.has_ended:
+            self._goes_on.clear()
+        _room.post(self._continue)
 
     def wait_until_going(self, timeout: float) -> bool:
         """Wait until it has said `{"still": false}`, or has ended; False after `timeout` real seconds."""
@@ -115,10 +119,6 @@ class Child:
         self._to_say.append(line)
         self._write()
 
-    def _hang_up(self) -> None:
-        self._ending = True
-        self._write()
-
     def _write(self) -> None:
         if self._process is None or _stream(self._process.stdin).closed:
             return
@@ -137,8 +137,6 @@ class Child:
             self._to_say.clear()
         with contextlib.suppress(KeyError):
             _room.selector.unregister(stdin)
-        if self._ending:
-            stdin.close()
 
     def _listen(self) -> None:
         stdout = _stream(_running(self._process).stdout)
@@ -186,6 +184,12 @@ class Child:
         finally:
             self._ended.set()
             self._goes_on.set()
+
+    def _continue(self) -> None:
+        if self.has_ended:
+            # It ended between the question and this.
+            self._goes_on.set()
+        self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and not self._ended.is_set():

@@ -23,6 +23,10 @@ class Push:
         # When each is there, on the monotonic clock, and what it says; oldest first.
         self._under_way: dict[str, deque[tuple[float, bool]]] = {}
 
+    def start(self, id_: str, healthy: bool) -> None:
+        """Have it be so from the beginning; what isn't told is healthy at first."""
+        self._told[id_] = healthy
+
     def send(self, check_id: str, healthy: bool, now: float) -> None:
         """Have the name servers know this, if it is news."""
         queue = self._under_way.setdefault(check_id, deque())

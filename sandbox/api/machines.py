@@ -87,8 +87,9 @@ def is_impaired(instance_id: str) -> bool:
 
 
 def children_in(region: str) -> list[Child]:
-    """The processes of the machines in a region."""
-    return [each.child for each in _machines.values() if each.region == region and each.child is not None]
+    """The processes of the machines in a region that haven't ended."""
+    children = [each.child for each in _machines.values() if each.region == region]
+    return [child for child in children if child is not None and not child.has_ended]
 
 
 def processes_in(region: str) -> list[int]:

@@ -23,8 +23,9 @@ from sandbox.api.backend_lock import backend_lock
 from sandbox.api.children import Child
 from sandbox.outages import PATH
 
-# A process that doesn't stop for so long is killed: it wouldn't hear that it may go on either. Real seconds.
-STOP_SECONDS: Final = 30.0
+# A process that doesn't stop for so long, or go on, is killed: it wouldn't hear of the other either. Real seconds; both
+# together, as when a region is to be lost in another way, are less than who asked waits (`sandbox.outages`).
+PATIENCE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.01
 
 _lock = threading.Lock()
@@ -35,14 +36,17 @@ _since: dict[str, float] = {}
 def lose(region: str, how: str) -> None:
     """Have `region` be lost: `vanish` or `refuse`. One that is lost already is lost that way from now on."""
     with _lock:
+        before = lost_regions.known().get(region)
+        if before == how:
+            return
+        since = _since[region] if before is not None else time.time()
         _heal(region)
         # First, so that nothing changes any more while processes are stopped one by one.
         with backend_lock:
             lost_regions.add(region, how)
-            _since[region] = time.time()
             children = [*balancers.children_in(region), *machines.children_in(region)]
+            _since[region], _standing[region] = since, children
         faults.lose(region, how)
-        _standing[region] = children
         for child in children:
             child.stand_still(how)
         _wait_until_still(children)
@@ -61,26 +65,28 @@ def heal_all() -> None:
 
 
 def _heal(region: str) -> None:
-    children = _standing.pop(region, [])
+    children = _standing.get(region, [])
     for child in children:
         child.go_on()
+    deadline = time.monotonic() + PATIENCE_SECONDS
     for child in children:
-        if not child.wait_until_going(STOP_SECONDS):
+        if not child.wait_until_going(max(0.0, deadline - time.monotonic())):
             print(f"sandbox API: {child.name} doesn't go on, and is killed", file=sys.stderr)
             child.kill()
     with backend_lock:
         lost_regions.remove(region)
+        _standing.pop(region, None)
     faults.find(region)
 
 
 def _wait_until_still(children: list[Child]) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while running := [child for child in children if not child.is_still]:
         if time.monotonic() > deadline:
             for child in running:
                 print(f"sandbox API: {child.name} didn't stand still, and is killed", file=sys.stderr)
                 child.kill()
-                child.wait(STOP_SECONDS)
+            deadline = float("inf")
         time.sleep(_POLL_SECONDS)
 
 
@@ -100,7 +106,8 @@ def _answer(_query: Mapping[str, str], body: bytes) -> Mapping[str, Any]:
             heal_all()
         else:
             raise ValueError("which region is to be lost?")
-    with _lock:
+    # Told also while a region is on its way.
+    with backend_lock:
         ways = lost_regions.known()
         return {
             region: {"how": how, "processes": len(_standing.get(region, ())), "since": _since[region]}

@@ -5,12 +5,14 @@ anything. So a change arrives at once ("within 60 seconds" on AWS: Route 53 API 
 and the name server, which keeps what it has, never waits for the API while it answers.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from moto.route53.models import route53_backends
 
 from sandbox.api import backends, balancers, control, health_checkers, metric_checks
+from sandbox.api.health_push import Push
 from sandbox.api.versions import Versions
 from sandbox.api.workers import Worker
 from sandbox.dns.feed import PATH, PATIENCE_SECONDS
@@ -31,8 +33,26 @@ def snapshot() -> dict[str, Any]:
         "zones": [_zone(zone) for backend in known for zone in backend.zones.values() if not zone.private_zone],
         "checks": {check.id: check.health_check_config for check in checks},
         "health": health_checkers.look(checks, metric_checks.states()),
-        "balancers": balancers.addresses_by_name(),
+        "balancers": _balancers(),
     }
+
+
+def _balancers() -> dict[str, dict[str, Any]]:
+    """By DNS name; a change of their health, too, takes a while to reach the name servers (`health_push`).
+
+    That Route 53 learns of it no later than of a check's is an assumption, as AWS gives no figure.
+    """
+    now, found = time.monotonic(), balancers.addresses_by_name()
+    for name, each in found.items():
+        if name not in _known:
+            _push.start(name, each["healthy"])
+        _push.send(name, each["healthy"], now)
+    for gone in _known - found.keys():
+        _push.forget(gone)
+    _known.clear()
+    _known.update(found)
+    arrived = _push.arrived(now)
+    return {name: {**each, "healthy": arrived[name]} for name, each in found.items()}
 
 
 def _zone(zone: Any) -> dict[str, Any]:
@@ -75,6 +95,8 @@ def _policy(record: Any) -> str:
 
 
 versions: Final = Versions()
+_push = Push()
+_known: set[str] = set()
 
 
 def close() -> None:

@@ -56,6 +56,10 @@ Resolve = Callable[[str], Awaitable[str]]
 """`await resolve(name)`: an IPv4 address. Raises NoSuchNameError or OSError."""
 
 
+# The loop itself keeps tasks weakly.
+_ending: Final[set[asyncio.Task[None]]] = set()
+
+
 @dataclass(frozen=True)
 class Result:
     """How a probe went: passed or not, and StatusReport's text."""
@@ -100,6 +104,7 @@ async def _examined(endpoint: Endpoint, address: str) -> str:
         connection.close()
         return "A TCP connection was established"
     writer: asyncio.StreamWriter | None = None
+    ended_elsewhere = False
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _real(ANSWER_SECONDS)
     try:
@@ -111,7 +116,8 @@ async def _examined(endpoint: Endpoint, address: str) -> str:
         if not 200 <= status < 400:
             raise _FailedError(described)
         if endpoint.search is None:
-            await _drain(reader, deadline)
+            _end_in_order(reader, writer, deadline)
+            ended_elsewhere = True
             return described
         async with _within(loop.time() + _real(BODY_SECONDS), BODY_TIMED_OUT):
             body = await _body(reader, await _headers(reader))
@@ -123,7 +129,7 @@ async def _examined(endpoint: Endpoint, address: str) -> str:
     finally:
         if writer is None:
             connection.close()
-        else:
+        elif not ended_elsewhere:
             writer.close()
 
 
@@ -246,6 +252,20 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
         if len(body) < SEARCHED_BYTES:
             await reader.readexactly(2)
     return body
+
+
+def _end_in_order(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: float) -> None:
+    """Read the rest of an answer that has told enough already, so that its sender doesn't meet a reset."""
+
+    async def end() -> None:
+        try:
+            await _drain(reader, deadline)
+        finally:
+            writer.close()
+
+    ending = asyncio.get_running_loop().create_task(end())
+    _ending.add(ending)
+    ending.add_done_callback(_ending.discard)
 
 
 async def _drain(reader: asyncio.StreamReader, deadline: float) -> None:

@@ -86,7 +86,7 @@ class _Lookup:
 
     def _from_zone(self, zone: Zone, asked: Labels, name: Labels, type_: str) -> Answer:
         """Records of the name and, through CNAMEs, of the names of this zone that they lead to."""
-        answer, label = Answer(), DNSLabel(asked)
+        answer, label, seen = Answer(), DNSLabel(asked), {name}
         for _ in range(_CHAIN_MAX):
             delegated = zone.delegation_of(name)
             if delegated:
@@ -104,9 +104,10 @@ class _Lookup:
                 return answer
             label = found[0].rdata.label
             name = tuple(part.lower() for part in label.label)
-            if self._zones.zone_of(name) is not zone:
-                # Whoever asks goes on from there.
+            if self._zones.zone_of(name) is not zone or name in seen:
+                # Whoever asks goes on from there; a loop ends where it begins again.
                 return answer
+            seen.add(name)
         answer.authority += _soa(zone)
         return answer
 

@@ -83,7 +83,7 @@ class StopRequest:
         for line in lines:
             command = _read(line)
             if command.get("do") == "stop":
-                break
+                signal.pthread_kill(main, signal.SIGTERM)
             if command.get("do") == "stand-still":
                 self._how = command["how"]
                 signal.pthread_kill(main, signal.SIGUSR1)

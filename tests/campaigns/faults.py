@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -163,31 +164,36 @@ def flapping(world: World, how: str, period: str) -> Result:
     seconds = float(period[:-1]) * {"I": INTERVAL, "D": detection}[period[-1]]
     watched = max(6 * detection, 2.5 * seconds)
     ended = threading.Event()
-    flapper = threading.Thread(target=_flap, args=(world, how, seconds, ended))
     moves, before, since = 0, BOTH, time.time()
-    flapper.start()
-    try:
-        while (time.time() - since) * world.speed < watched:
-            answers = world.answered()
-            moves += answers != before
-            before = answers
-            time.sleep(_LOOK_SECONDS)
-    finally:
-        ended.set()
-        flapper.join()
+    with ThreadPoolExecutor(1) as pool:
+        flapper = pool.submit(_flap, world, how, seconds, ended)
+        try:
+            while (time.time() - since) * world.speed < watched and not flapper.done():
+                answers = world.answered()
+                moves += answers != before
+                before = answers
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            ended.set()
+    flapped = flapper.result()
+    # Lost for twice as long as it takes to notice, it has to be noticed.
+    if seconds >= 4 * detection and not moves:
+        raise NotSeenError(f"traffic has never moved in {watched:.0f} s, of which half were without the region")
     if moves > watched / detection + 1:
         raise NotSeenError(
             f"traffic has moved {moves} times in {watched:.0f} s; a loss is noticed in {detection:.0f} s"
         )
-    return {"moves": moves, "watched": round(watched, 1)}
+    return {"moves": moves, "flapped": flapped, "watched": round(watched, 1)}
 
 
-def _flap(world: World, how: str, period: float, ended: threading.Event) -> None:
-    lost = False
+def _flap(world: World, how: str, period: float, ended: threading.Event) -> int:
+    """Until `ended`; how often the region was lost or healed."""
+    flapped = 0
     while not ended.is_set():
-        lost = not lost
-        world.outage(SITES["primary"], how if lost else None)
+        world.outage(SITES["primary"], None if flapped % 2 else how)
+        flapped += 1
         ended.wait(period / 2 / world.speed)
+    return flapped
 
 
 def blind(world: World, count: str) -> Result:
@@ -210,8 +216,9 @@ def both_red(world: World) -> Result:
     for region in SITES.values():
         world.outage(region, "vanish")
     world.wait((model.detection_max + model.settings.push) * (1 + TOLERANCE))
-    if any(check["told"] for check in world.site.control("checkers")["checks"].values()):
-        raise NotSeenError("a lost region's check isn't red")
+    told = [check["told"] for check in world.site.control("checkers")["checks"].values()]
+    if any(told) or len(told) != len(SITES):
+        raise NotSeenError(f"a lost region's check isn't red, or isn't there: {told}")
     if world.answered() != BOTH:
         raise NotSeenError(f"with every check red, the name leads to {', '.join(world.answered())}")
     world.status(7)

@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import os
+import signal
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto.ec2.models import ec2_backends
 
 from sandbox import processes
-from sandbox.api import balancers, images, machines
+from sandbox.api import balancers, images, machines, outages
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.server import ApiServer
 from sandbox.outages import PATH
@@ -55,9 +57,9 @@ def client(server: ApiServer, service: str, region: str = live.REGION, patience:
     return _session.client(service, region_name=region, endpoint_url=server.endpoint_url, config=config)
 
 
-def run(server: ApiServer) -> str:
+def run(server: ApiServer, config: Mapping[str, Any] = live.SERVICE) -> str:
     started = client(server, "ec2").run_instances(
-        ImageId=live.IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, UserData=live.cloud_config(live.SERVICE)
+        ImageId=live.IMAGE, InstanceType="t3.micro", MinCount=1, MaxCount=1, UserData=live.cloud_config(config)
     )
     return str(started["Instances"][0]["InstanceId"])
 
@@ -145,6 +147,61 @@ def test_the_way_can_be_changed_while_it_is_lost(api: ApiServer) -> None:
     assert [(each["how"], each["processes"]) for each in told.values()] == [("refuse", 1)]
     tell(api, region=live.REGION, how=None)
     assert not any(processes.is_still(pid) for pid in live.pids())
+
+
+def test_a_machine_that_ended_meanwhile_holds_up_nobody(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`heal` would wait for each of them in vain."""
+    monkeypatch.setattr(outages, "PATIENCE_SECONDS", 600.0)
+    one, other = run(api), run(api)
+    for instance in (one, other):
+        live.wait_for(instance, "running")
+    kept = live.pid_of(other)
+    tell(api, region=live.REGION, how="vanish")
+    os.kill(live.pid_of(one), signal.SIGKILL)
+    eventually(lambda: live.state_of(one) == "dead", "the end of its process")
+    assert tell(api, region=live.REGION, how=None) == (200, {})
+    assert live.pid_of(other) == kept
+    assert not processes.is_still(kept)
+
+
+def test_a_machine_that_is_being_stopped_stands_still_too(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region is lost at whatever moment it is; and then it ends as it would have."""
+    monkeypatch.setattr(outages, "PATIENCE_SECONDS", 600.0)
+    # Ends only when it is told to a second time.
+    slow = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: None)\ntime.sleep(600)\n"
+    unit = "[Service]\nExecStart=/usr/bin/python3 /usr/lib/probe/slow.py\nTimeoutStopSec=60\n"
+    files = {"/usr/lib/probe/slow.py": slow, "/etc/systemd/system/slow.service": unit}
+    config = {
+        "write_files": [{"path": path, "content": content} for path, content in files.items()],
+        "runcmd": [["systemctl", "start", "slow.service"]],
+    }
+    instance = run(api, config)
+    live.wait_for(instance, "running")
+    pid = live.pid_of(instance)
+    client(api, "ec2").terminate_instances(InstanceIds=[instance])
+    eventually(lambda: machines.address_of(instance) is None, "it is being stopped")
+    _, told = tell(api, region=live.REGION, how="vanish")
+    assert told[live.REGION]["processes"] == 1
+    assert processes.is_still(pid)
+    assert processes.identify(pid) is not None
+    tell(api, region=live.REGION, how=None)
+    eventually(lambda: processes.identify(pid) is None, "its end")
+
+
+def test_losing_it_once_more_changes_nothing(api: ApiServer) -> None:
+    """It would be there for a moment, and measurements would begin anew."""
+    instance = run(api)
+    live.wait_for(instance, "running")
+    _, first = tell(api, region=live.REGION, how="vanish")
+    assert tell(api, region=live.REGION, how="vanish")[1] == first
+    _, other = tell(api, region=live.REGION, how="refuse")
+    assert other[live.REGION]["since"] == first[live.REGION]["since"]
+
+
+def test_what_is_lost_is_told_while_a_region_is_on_its_way(api: ApiServer) -> None:
+    """`sandbox status` would hang for as long as a machine takes to stand still."""
+    with outages._lock, urllib.request.urlopen(f"{api.endpoint_url}{PATH}", timeout=30) as answer:
+        assert json.load(answer) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sandbox.api import balancers, zone_feed
 from sandbox.api.backend_lock import backend_lock
+from sandbox.api.health_push import PUSH_SECONDS
 from sandbox.api.server import ApiServer
 from sandbox.api.versions import Versions
 from sandbox.dns.feed import PATH
@@ -97,6 +99,20 @@ def test_balancers_are_told(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> 
     known = {BALANCER: {"address": "127.70.0.1", "healthy": False}}
     monkeypatch.setattr(balancers, "addresses_by_name", lambda: known)
     assert told()["balancers"] == known
+
+
+def test_a_balancer_s_health_reaches_the_name_servers_later(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alias that follows its target would leave a lost region sooner than any check can."""
+    now = 100.0
+    name = "lost-1234.eu-west-1.elb.amazonaws.com"
+    known = {name: {"address": "127.70.0.1", "healthy": True}}
+    monkeypatch.setattr(zone_feed, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(balancers, "addresses_by_name", lambda: known)
+    told()
+    known[name]["healthy"] = False
+    assert told()["balancers"][name]["healthy"]
+    now += PUSH_SECONDS
+    assert not told()["balancers"][name]["healthy"]
 
 
 def test_only_a_difference_is_a_new_version() -> None:

@@ -185,6 +185,30 @@ def test_a_body_does_not_matter_without_a_string() -> None:
     assert result_of(saying(head("200 OK", "Content-Length: 4"), 60.0)).passed
 
 
+def test_the_rest_of_an_answer_is_read_after_the_verdict() -> None:
+    """RequestInterval begins with the response: a checker that read on would be late; one that did not would reset."""
+    told, sent = asyncio.Event(), []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head("200 OK"))
+        await told.wait()
+        for _ in range(3):
+            writer.write(b"more")
+            await writer.drain()
+            sent.append(True)
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        async with listening(answer) as port:
+            assert (await probe(endpoint(port), resolve)).passed
+            told.set()
+            while len(sent) < 3:
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 # --- the request
 
 

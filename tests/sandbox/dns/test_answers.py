@@ -197,6 +197,16 @@ def test_a_cname_to_itself_ends() -> None:
     ]
 
 
+def test_a_loop_of_cnames_is_answered_once_around() -> None:
+    """Sixteen records of two names would be a defect of the server's, and too long for UDP."""
+    there = record("a.example.com.", "CNAME", "b.example.com.")
+    back = record("b.example.com.", "CNAME", "a.example.com.")
+    assert texts(ask(answerer(there, back), "a.example.com").answer) == [
+        "a.example.com. 300 IN CNAME b.example.com.",
+        "b.example.com. 300 IN CNAME a.example.com.",
+    ]
+
+
 def test_a_cname_does_not_answer_what_its_target_lacks() -> None:
     """AAAA of a name with IPv4 only: the chain, and then nothing, with the SOA."""
     reply = ask(answerer(*CHAIN), "www.example.com", "AAAA")
