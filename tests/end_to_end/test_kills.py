@@ -36,7 +36,7 @@ def test_a_command_that_is_killed_leaves_nothing_half_done(tmp_path: Path, recor
 
 
 def test_the_campaigns_file_has_every_kind_and_no_failure(record: Record) -> None:
-    """A failure that is written down and left there is a defect that is shipped. What isn't tried yet, the file says."""
+    """A failure that is written down and left there is a defect that is shipped. The file says what isn't tried yet."""
     assert [kind for kind in KINDS if not record.of(kind)] == []
     assert record.failed() == []
     assert [case for case, result in record.results.items() if result.get("commit", "").endswith(WITH_CHANGES)] == []
