@@ -28,8 +28,8 @@ SPEED: Final = "6"
 TOLERANCE: Final = 0.1
 """How far measured and predicted times may differ."""
 
-# So many answers without a site of half the weight happen by chance once in 4,096 looks.
-_ANSWERS: Final = 12
+# So many answers without a site of half the weight happen by chance once in 16 million looks; a case takes hundreds.
+_ANSWERS: Final = 24
 _LOOK_SECONDS: Final = 0.05
 _WAYS: Final = {"vanish": Fault.VANISHES, "refuse": Fault.REFUSES}
 # Times a site is lost, for a mean.
