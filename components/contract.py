@@ -16,8 +16,8 @@ class SiteContractArgs:
     """The outputs of a site and what it promises.
 
     `peer_region` is where the peer is, `replica_bucket_region` where packages are replicated to, objectives are in
-    seconds. `release` is None while there is none. What isn't built yet has no field: image digest, database, drain
-    alarm, degradation.
+    seconds. `drain_alarm_name` is the alarm in this site's region that takes traffic off the site whose peer this one
+    is. `release` is None while there is none. What isn't built yet has no field: image digest, database, degradation.
     """
 
     region: str
@@ -28,6 +28,7 @@ class SiteContractArgs:
     alb_zone_id: pulumi.Input[str]
     fleet_name: pulumi.Input[str]
     launch_template_id: pulumi.Input[str]
+    drain_alarm_name: pulumi.Input[str]
     release: str | None
     peer_region: str
     replica_bucket_region: str
@@ -45,6 +46,7 @@ class SiteContractArgs:
             "albZoneId": self.alb_zone_id,
             "fleetName": self.fleet_name,
             "launchTemplateId": self.launch_template_id,
+            "drainAlarmName": self.drain_alarm_name,
         }
         return values if self.release is None else {**values, "release": self.release}
 

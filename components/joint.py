@@ -47,6 +47,8 @@ def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Input
                     weight=site.weight,
                     alb_dns_name=sites[site.name].alb_dns_name,
                     alb_zone_id=sites[site.name].alb_zone_id,
+                    switch_alarm=sites[config.peer_of(site).name].drain_alarm_name,
+                    switch_region=config.peer_of(site).region,
                 )
                 for site in config.sites
             ],

@@ -11,17 +11,21 @@ from typing import Any, Final, cast
 import pulumi
 
 PROJECT: Final = "lockstep"
-_NEEDED: Final = ("region", "bucketName", "bucketArn", "albDnsName", "albZoneId")
+_NEEDED: Final = ("region", "bucketName", "bucketArn", "albDnsName", "albZoneId", "drainAlarmName")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiteOutputs:
-    """The outputs of one site's stack that others need. `release` is None where the site has none."""
+    """The outputs of one site's stack that others need. `release` is None where the site has none.
+
+    `drain_alarm_name` is the alarm in this site's region: the drain switch of the site whose peer this one is.
+    """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
     alb_dns_name: pulumi.Output[str]
     alb_zone_id: pulumi.Output[str]
+    drain_alarm_name: pulumi.Output[str]
     release: pulumi.Output[str] | None
 
 
@@ -75,6 +79,7 @@ def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem
         bucket_arn=output("bucketArn"),
         alb_dns_name=output("albDnsName"),
         alb_zone_id=output("albZoneId"),
+        drain_alarm_name=output("drainAlarmName"),
         release=output("release") if saved.get("release") and not problem else None,
     )
 

@@ -1,16 +1,17 @@
-"""The stack of a site: network, packages, fleet, and the contract that the other stacks rely on."""
+"""The stack of a site: network, packages, fleet, the peer's drain switch, and the contract with other stacks."""
 
 import pulumi
 from pulumi_aws import get_caller_identity_output
 
 from components.contract import SiteContract, SiteContractArgs
+from components.drain_switch import DrainSwitch, DrainSwitchArgs
 from components.fleet import Fleet, FleetArgs
 from components.network import Network, NetworkArgs
 from components.package_bucket import PackageBucket, PackageBucketArgs
 from components.provider import provider_of
 from components.release_guard import roll_hook, see_that_it_runs, stop_what_records_forbid, wait_hook
 from lockstep.config import Config
-from lockstep.config.naming import bucket_arn, package_bucket_name
+from lockstep.config.naming import bucket_arn, drain_alarm_name, package_bucket_name
 from lockstep.deployment.marker import deployment_id
 
 
@@ -64,6 +65,16 @@ async def build_site(config: Config) -> pulumi.Inputs:
         ),
         opts,
     )
+    drained = config.switched_in(site)
+    switch = DrainSwitch(
+        f"{name}-drain-switch",
+        DrainSwitchArgs(
+            drains=drained.name,
+            alarm_name=drain_alarm_name(config.application, drained.name),
+            protect=site.protect,
+        ),
+        opts,
+    )
     contract = SiteContractArgs(
         region=site.region,
         bucket_name=packages.bucket_name,
@@ -73,6 +84,7 @@ async def build_site(config: Config) -> pulumi.Inputs:
         alb_zone_id=fleet.alb_zone_id,
         fleet_name=fleet.fleet_name,
         launch_template_id=fleet.launch_template_id,
+        drain_alarm_name=switch.alarm_name,
         release=site.release,
         peer_region=peer.region,
         replica_bucket_region=peer.region,

@@ -2,6 +2,7 @@
 
 Rule: every weighted record has a health check of its own, of the site's own name. A record without one, and one with a
 disabled check, count as healthy for ever, and a check of the shared name would judge whichever site DNS had answered.
+A site gets traffic while its endpoint answers *and* its drain switch, which is in its peer's region, is open.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,18 +12,24 @@ import pulumi
 from pulumi_aws import route53
 
 from components.fleet import LISTENER_PORT
+from lockstep import drain_switch
 from lockstep.config.models import HealthCheck
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficSite:
-    """One site as traffic sees it: `domain` is its own name, `weight` its share."""
+    """One site as traffic sees it: `domain` is its own name, `weight` its share.
+
+    `switch_alarm`, in `switch_region`, is its drain switch.
+    """
 
     name: str
     domain: str
     weight: int
     alb_dns_name: pulumi.Input[str]
     alb_zone_id: pulumi.Input[str]
+    switch_alarm: pulumi.Input[str]
+    switch_region: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +53,16 @@ class TrafficArgs:
 class Traffic(pulumi.ComponentResource):
     """Weighted DNS with a health check on every record.
 
-    Creates, for each site: its own name, an alias of its balancer; an endpoint check of that name; a calculated check
-    with the endpoint check as its only child; a weighted CNAME of the application's name to the site's own.
+    Creates, for each site: its own name, an alias of its balancer; an endpoint check of that name; a check of its drain
+    switch; a calculated check that is healthy while both are; a weighted CNAME of the application's name to the site's
+    own.
 
-    The zone is looked up: it exists beforehand and outlives this. Checks are calculated from the first day, so that a
-    drain switch can join as a second child without a record changing. Set identifiers are the sites' names and never
+    The zone is looked up: it exists beforehand and outlives this. Set identifiers are the sites' names and never
     change: another identifier is another record, and for a moment none.
 
-    `protect` keeps weighted records and calculated checks from deletion. Endpoint checks are left out because their
-    interval can't be changed in place.
+    `protect` keeps weighted records, calculated checks and those of the switches from deletion: a new check of a switch
+    is healthy, so that a drained site would get its traffic back. Endpoint checks are left out because their interval
+    can't be changed in place.
     """
 
     app_domain: pulumi.Output[str]
@@ -106,7 +114,7 @@ class Traffic(pulumi.ComponentResource):
         )
 
     def _check(self, site: TrafficSite) -> route53.HealthCheck:
-        """The check that a weighted record follows: calculated, of the endpoint check."""
+        """The check that a weighted record follows: calculated, of the endpoint and the drain switch."""
         endpoint = route53.HealthCheck(
             f"{self._name}-{site.name}-endpoint",
             type="HTTP",
@@ -121,9 +129,22 @@ class Traffic(pulumi.ComponentResource):
         return route53.HealthCheck(
             f"{self._name}-{site.name}",
             type="CALCULATED",
-            child_healthchecks=[endpoint.id],
-            child_health_threshold=1,
+            child_healthchecks=[endpoint.id, self._switch(site).id],
+            child_health_threshold=2,
             tags={"Name": site.domain},
+            opts=self._protected,
+        )
+
+    def _switch(self, site: TrafficSite) -> route53.HealthCheck:
+        """Route 53 keeps a copy of the alarm's settings: `triggers` have it copied again when they change."""
+        return route53.HealthCheck(
+            f"{self._name}-{site.name}-switch",
+            type="CLOUDWATCH_METRIC",
+            cloudwatch_alarm_name=site.switch_alarm,
+            cloudwatch_alarm_region=site.switch_region,
+            insufficient_data_health_status=drain_switch.WITHOUT_DATA,
+            triggers=drain_switch.triggers(site.name),
+            tags={"Name": f"{site.domain} drain switch"},
             opts=self._protected,
         )
 

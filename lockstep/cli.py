@@ -74,6 +74,18 @@ COMMANDS = (
         "Show what every site wants and runs; exit 10 if a site is degraded.",
     ),
     CommandEntry(
+        "drain",
+        "lockstep.commands.drain",
+        "drain",
+        "Take traffic off a site until it is undrained; exit 4 if no other site serves.",
+    ),
+    CommandEntry(
+        "undrain",
+        "lockstep.commands.undrain",
+        "undrain",
+        "Let traffic go back to a site that was drained.",
+    ),
+    CommandEntry(
         "model",
         "lockstep.commands.model",
         "model",

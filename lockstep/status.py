@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 from lockstep.config.models import Site
 from lockstep.deployment.context import Context
 from lockstep.deployment_record import DeploymentRecord, InProgress, newest
+from lockstep.drain_switch import DrainSwitch, SwitchFacts
 from lockstep.errors import ExitCode, LockstepError, RegionUnreachableError
 from lockstep.fleet import FleetFacts
 from lockstep.lease import Found, peek
 from lockstep.regions import FailureKind, RegionFailure, in_every_region
 from lockstep.site_probe import ProbeResult, SiteProbe
+from lockstep.topology_record import TopologyRecord, topology_store
+from lockstep.topology_record import newest as newest_topology
 from lockstep.traffic import SiteTraffic, Wanted
 from lockstep.traffic import judge as judge_traffic
 from lockstep.traffic import read as read_traffic
@@ -62,6 +65,8 @@ class Part(StrEnum):
     FLEET = "fleet"
     RECORD = "record"
     LEASE = "lease"
+    TOPOLOGY = "topology"
+    SWITCH = "switch"
 
     @property
     def unknown(self) -> str:
@@ -70,6 +75,8 @@ class Part(StrEnum):
             Part.FLEET: "what it runs isn't known",
             Part.RECORD: "its record isn't known",
             Part.LEASE: "whether a deployment is at work isn't known",
+            Part.TOPOLOGY: "its topology record isn't known",
+            Part.SWITCH: "what the drain switch in its region was told isn't known",
         }[self]
 
 
@@ -78,7 +85,8 @@ class SiteStatus:
     """One site. `failures` has why a part isn't known; a part that is None without one isn't there.
 
     `url` is the health path at the site's own name, `answers` what was answered there, `requests` what at another path
-    of it, if that was asked. `traffic` is its record in Route 53, None if that isn't known.
+    of it, if that was asked. `traffic` is its record in Route 53, None if that isn't known. `switch` is its own drain
+    switch, which is in its peer's region, None if that one doesn't tell.
     """
 
     name: str
@@ -92,6 +100,8 @@ class SiteStatus:
     requests: ProbeResult = field(default_factory=ProbeResult)
     traffic: SiteTraffic | None = None
     lease: Found | None = None
+    topology: TopologyRecord | None = None
+    switch: SwitchFacts | None = None
     failures: Mapping[Part, RegionFailure] = field(default_factory=dict)
 
     @property
@@ -120,9 +130,9 @@ class SiteStatus:
         """How many `requests` there were."""
         return sum(self.requests.by_release.values()) + sum(self.requests.failures.values())
 
-    def as_json(self, settled: str | None) -> dict[str, Any]:
+    def as_json(self, settled: str | None, topology: TopologyRecord) -> dict[str, Any]:
         """As data."""
-        facts = self.facts
+        facts, switch = self.facts, self.switch
         return {
             "region": self.region,
             "reachable": self.reachable,
@@ -141,6 +151,14 @@ class SiteStatus:
             if self.requests_asked
             else None,
             "traffic": self.traffic.as_json() if self.traffic else None,
+            "drained": self.name in topology.drained,
+            "switch": {
+                "state": switch.state,
+                "drained": switch.drained,
+                "at": switch.at.isoformat() if switch.at else None,
+            }
+            if switch
+            else None,
         }
 
 
@@ -152,6 +170,11 @@ class Status:
     record: DeploymentRecord | None
     problems: tuple[str, ...]
     verdict: Verdict
+
+    @property
+    def topology(self) -> TopologyRecord:
+        """Which sites are drained, as the newest record has it."""
+        return newest_topology(site.topology for site in self.sites.values())
 
     @property
     def settled(self) -> str | None:
@@ -167,7 +190,7 @@ class Status:
             "in_progress": None
             if now is None
             else {"release": now.release_to, "stage": now.stage.value, "since": now.started_at, "holder": now.holder},
-            "sites": {name: site.as_json(self.settled) for name, site in self.sites.items()},
+            "sites": {name: site.as_json(self.settled, self.topology) for name, site in self.sites.items()},
             "problems": list(self.problems),
         }
 
@@ -194,7 +217,20 @@ def look(context: Context) -> Status:
         leases, no_lease = _ask(to_ask, lambda region: peek(context.client, context.buckets[region], region))
     else:
         no_lease = dict.fromkeys(to_ask, no_account)
-    failures = {Part.FLEET: no_fleet, Part.RECORD: no_record, Part.LEASE: {**silent, **no_lease}}
+    topologies, no_topology, switches, no_switch = _ask_about_drains(context, to_ask)
+    # What keeps both records from being read is told once.
+    twice = {
+        region
+        for region, failed in no_topology.items()
+        if region in no_record and no_record[region].code == failed.code
+    }
+    failures = {
+        Part.FLEET: no_fleet,
+        Part.RECORD: no_record,
+        Part.LEASE: {**silent, **no_lease},
+        Part.TOPOLOGY: {**silent, **{region: each for region, each in no_topology.items() if region not in twice}},
+        Part.SWITCH: {**silent, **no_switch},
+    }
     answers, requests = _ask_names(context, [site for site in context.sites if not _is_empty(fleets.get(site.region))])
     sites = {}
     for site in context.sites:
@@ -208,12 +244,31 @@ def look(context: Context) -> Status:
             facts=facts,
             record=records.get(site.region),
             lease=leases.get(site.region),
+            topology=topologies.get(site.region),
+            switch=switches.get(context.config.peer_of(site).region),
             failures={part: failed[site.region] for part, failed in failures.items() if site.region in failed},
             answers=answers.get(site.name, ProbeResult()),
             requests=requests.get(site.name, ProbeResult()),
             traffic=traffic.sites.get(site.name),
         )
     return judge(sites, traffic.problems)
+
+
+def _ask_about_drains(
+    context: Context, regions: Sequence[str]
+) -> tuple[
+    dict[str, TopologyRecord | None], dict[str, RegionFailure], dict[str, SwitchFacts], dict[str, RegionFailure]
+]:
+    """The topology record of each region, and the drain switch that is in it."""
+    store = topology_store(context.client, context.application, context.regions)
+    switches = {
+        context.config.peer_of(site).region: DrainSwitch.of(context.client, context.config, site)
+        for site in context.sites
+    }
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        reading = pool.submit(_ask, regions, store.read)
+        asking = pool.submit(_ask, regions, lambda region: switches[region].facts())
+    return *reading.result(), *asking.result()
 
 
 def _is_empty(facts: FleetFacts | None) -> bool:
@@ -272,12 +327,13 @@ def _as_failure(region: str, error: LockstepError) -> RegionFailure:
 def judge(sites: Mapping[str, SiteStatus], of_traffic: Sequence[str] = ()) -> Status:
     """What is wrong, and the verdict: pure. `of_traffic` is what is wrong with traffic, and with no site of its own."""
     record = newest(site.record for site in sites.values())
+    topology = newest_topology(site.topology for site in sites.values())
     problems, verdict = [], Verdict.OK
     if record is not None and record.in_progress is not None:
         verdict, problem = _how_it_goes(record.in_progress, sites.values())
         problems += [problem] if problem else []
     for site in sites.values():
-        found = _problems_of(site, record, at_work=verdict is Verdict.IN_PROGRESS)
+        found = _problems_of(site, record, topology, at_work=verdict is Verdict.IN_PROGRESS)
         problems += [f"{site.name}: {problem}" for problem in found]
     problems += [f"traffic: {problem}" for problem in of_traffic]
     if problems and verdict in (Verdict.OK, Verdict.IN_PROGRESS):
@@ -305,10 +361,13 @@ def _how_it_goes(now: InProgress, sites: Iterable[SiteStatus]) -> tuple[Verdict,
     )
 
 
-def _problems_of(site: SiteStatus, record: DeploymentRecord | None, *, at_work: bool) -> list[str]:
+def _problems_of(
+    site: SiteStatus, record: DeploymentRecord | None, topology: TopologyRecord, *, at_work: bool
+) -> list[str]:
     problems = _unknown(site) + list(site.traffic.problems if site.traffic else ())
     if site.absent:
         return [*problems, "it isn't up: run `lockstep up`"]
+    problems += _problems_of_drains(site, topology)
     settled = (record.sites.get(site.name) or record.settled) if record else None
     others: frozenset[str | None] = frozenset()
     if site.facts is not None:
@@ -325,6 +384,35 @@ def _problems_of(site: SiteStatus, record: DeploymentRecord | None, *, at_work: 
         problems.append(f"the record in {site.region} is behind ({epochs}): run `lockstep settle`")
     problems += _problems_of_answers(site, settled, others, at_work=at_work)
     return problems + _problems_of_requests(site, at_work=at_work)
+
+
+def _problems_of_drains(site: SiteStatus, topology: TopologyRecord) -> list[str]:
+    """Whether it is drained, and where the record, which says what is meant, and its switch don't agree."""
+    drain, undrain = f"`lockstep drain {site.name}`", f"`lockstep undrain {site.name}`"
+    problems, meant, switch = [], topology.drained.get(site.name), site.switch
+    if meant is not None:
+        problems.append(f"it is drained, since {meant.at} by {meant.by}: {undrain} lets traffic go back to it")
+    if switch is not None:
+        at = f"at {switch.at:%Y-%m-%dT%H:%M:%SZ}" if switch.at else ""
+        if switch.state is None:
+            problems.append(f"its drain switch is gone, so that {drain} does nothing: run `lockstep up`")
+        elif meant is not None and (switch.drained is False or switch.at is None):
+            # A switch that was told longer ago holds all the same, and is told again without harm.
+            told = f"was told {at} to have it serve" if at else "was told nothing in the last two weeks"
+            problems.append(f"it is drained on record, and its switch {told}: {drain} tells it again")
+        elif meant is None and switch.drained:
+            problems.append(
+                f"its switch was told {at} to drain it, and no record says so: {undrain} lets traffic go back to it, "
+                f"or {drain} puts it on record"
+            )
+    behind = site.topology or TopologyRecord()
+    if behind != topology and Part.TOPOLOGY not in site.failures and Part.RECORD not in site.failures:
+        again = next((f"`lockstep drain {name}`" for name in topology.drained), undrain)
+        problems.append(
+            f"the topology record in {site.region} is behind (epoch {behind.epoch} of {topology.epoch}): {again} "
+            "writes it again"
+        )
+    return problems
 
 
 def _unknown(site: SiteStatus) -> list[str]:

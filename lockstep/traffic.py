@@ -12,7 +12,9 @@ from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lockstep import drain_switch
 from lockstep.config import Config
+from lockstep.config.naming import drain_alarm_name
 from lockstep.regions import RegionFailure, classify
 
 CONTROL_PLANE: Final = "us-east-1"
@@ -29,10 +31,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class WantedSite:
-    """One site as it is declared: its own name, and its share."""
+    """One site as it is declared: its own name, its share, and its drain switch: an alarm, and that one's region."""
 
     domain: str
     weight: int
+    alarm: str
+    alarm_region: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,15 @@ class Wanted:
             zone=config.zone,
             domain=config.domain,
             path=config.health_check.path,
-            sites={site.name: WantedSite(domain=site.domain, weight=site.weight) for site in config.sites},
+            sites={
+                site.name: WantedSite(
+                    domain=site.domain,
+                    weight=site.weight,
+                    alarm=drain_alarm_name(config.application, site.name),
+                    alarm_region=config.peer_of(site).region,
+                )
+                for site in config.sites
+            },
         )
 
 
@@ -71,7 +83,9 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A health check. `target` and `path` are what an endpoint check asks; the last two are a calculated check's."""
+    """A health check. `target` and `path` are what an endpoint check asks, `children` and `threshold` a calculated
+    check's, the rest is of one that follows an alarm: `followed` is its copy of the alarm's settings.
+    """
 
     type: str
     disabled: bool = False
@@ -80,6 +94,10 @@ class Check:
     path: str = ""
     children: tuple[str, ...] = ()
     threshold: int = 0
+    alarm: str = ""
+    alarm_region: str = ""
+    without_data: str = ""
+    followed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +185,12 @@ def _record(each: Mapping[str, Any]) -> Record:
 
 def _checks(route53: Any) -> Mapping[str, Check]:
     pages = route53.get_paginator("list_health_checks").paginate(PaginationConfig={"PageSize": _CHECKS_AT_ONCE})
-    return {each["Id"]: _check(each["HealthCheckConfig"]) for page in pages for each in page["HealthChecks"]}
+    return {each["Id"]: _check(each) for page in pages for each in page["HealthChecks"]}
 
 
-def _check(config: Mapping[str, Any]) -> Check:
+def _check(each: Mapping[str, Any]) -> Check:
+    config = each["HealthCheckConfig"]
+    alarm = config.get("AlarmIdentifier", {})
     return Check(
         type=config["Type"],
         disabled=config.get("Disabled", False),
@@ -180,6 +200,10 @@ def _check(config: Mapping[str, Any]) -> Check:
         path=config.get("ResourcePath", "/"),
         children=tuple(config.get("ChildHealthChecks", ())),
         threshold=config.get("HealthThreshold", 0),
+        alarm=alarm.get("Name", ""),
+        alarm_region=alarm.get("Region", ""),
+        without_data=config.get("InsufficientDataHealthStatus", ""),
+        followed=each.get("CloudWatchAlarmConfiguration", {}),
     )
 
 
@@ -241,7 +265,7 @@ def _site(name: str, records: tuple[Record, ...], checks: Mapping[str, Check] | 
     site = wanted.sites[name]
     gaps = []
     for record in own:
-        gaps += [*_of_record(record, site), *_of_check(record.check_id, checks, site, wanted.path)]
+        gaps += [*_of_record(record, site), *_of_check(record.check_id, checks, name, site, wanted.path)]
     return SiteTraffic(
         weight=own[0].weight,
         check_id=own[0].check_id,
@@ -261,7 +285,9 @@ def _of_record(record: Record, site: WantedSite) -> list[str]:
     return gaps
 
 
-def _of_check(check_id: str | None, checks: Mapping[str, Check] | None, site: WantedSite, path: str) -> list[str]:
+def _of_check(
+    check_id: str | None, checks: Mapping[str, Check] | None, name: str, site: WantedSite, path: str
+) -> list[str]:
     if check_id is None:
         return [f"its record in Route 53 has no health check and counts as healthy for ever, {_STAYS}"]
     if checks is None:
@@ -277,7 +303,21 @@ def _of_check(check_id: str | None, checks: Mapping[str, Check] | None, site: Wa
     if check.type != "CALCULATED":
         gaps.append(f"its health check {check_id} is of type {check.type}, and CALCULATED is declared")
         return gaps
-    return gaps + _of_children(check_id, check, checks, site, path)
+    missing = [
+        f"its health check {check_id} counts on {child}, which doesn't exist any more, so that nobody can tell what it "
+        "says"
+        for child in check.children
+        if child not in checks
+    ]
+    under = {child: checks[child] for child in check.children if child in checks}
+    gaps += [*missing, *_of_endpoints(check_id, under, site, path, complete=not missing)]
+    gaps += _of_drain_switch(check_id, under, name, site, complete=not missing)
+    if not missing and check.threshold != len(check.children):
+        gaps.append(
+            f"its health check {check_id} counts as healthy with {check.threshold} of its {len(check.children)} "
+            "children, and all of them are declared"
+        )
+    return gaps
 
 
 def _of_switches(what: str, check: Check) -> list[str]:
@@ -291,27 +331,68 @@ def _of_switches(what: str, check: Check) -> list[str]:
     return []
 
 
-def _of_children(check_id: str, check: Check, checks: Mapping[str, Check], site: WantedSite, path: str) -> list[str]:
+def _of_endpoints(
+    check_id: str, under: Mapping[str, Check], site: WantedSite, path: str, *, complete: bool
+) -> list[str]:
+    """What is wrong with what asks the site; one that isn't there is told only of `complete` children."""
     what = f"its health check {check_id}"
-    gaps = [
-        f"{what} counts on {child}, which doesn't exist any more, so that nobody can tell what it says"
-        for child in check.children
-        if child not in checks
-    ]
-    asking = {child: checks[child] for child in check.children if child in checks and checks[child].target}
+    gaps = []
+    asking = {child: each for child, each in under.items() if each.target}
     own = {child: each for child, each in asking.items() if each.target == site.domain}
     if not own and asking:
         others = ", ".join(sorted(each.target for each in asking.values()))
         gaps.append(f"{what} asks {others}, and not {site.domain}: it tells of another place than the site")
-    elif not own and not gaps:
+    elif not own and complete:
         gaps.append(f"{what} has no endpoint check under it: nothing asks whether {site.domain} answers")
     for child, each in own.items():
         gaps += _of_switches(f"the endpoint check {child} of {site.domain}", each)
         if each.path != path:
             gaps.append(f"the endpoint check {child} of {site.domain} asks for {each.path}, and config has {path}")
-    if own and check.threshold != len(check.children):
+    return gaps
+
+
+def _of_drain_switch(
+    check_id: str, under: Mapping[str, Check], name: str, site: WantedSite, *, complete: bool
+) -> list[str]:
+    """What keeps `lockstep drain` from taking traffic off the site."""
+    command = f"`lockstep drain {name}`"
+    alarms = {child: each for child, each in under.items() if each.alarm}
+    own = {
+        child: each
+        for child, each in alarms.items()
+        if (each.alarm, each.alarm_region) == (site.alarm, site.alarm_region)
+    }
+    if not own and alarms:
+        others = ", ".join(sorted(f"{each.alarm} in {each.alarm_region}" for each in alarms.values()))
+        return [
+            f"its health check {check_id} follows the alarm {others}, and not its drain switch {site.alarm} in "
+            f"{site.alarm_region}, so that {command} does nothing"
+        ]
+    if not own and complete:
+        return [f"its health check {check_id} has no drain switch under it, so that {command} does nothing"]
+    return [
+        gap
+        for child, each in own.items()
+        for gap in _of_alarm_check(f"the check {child} of its drain switch", each, name)
+    ]
+
+
+def _of_alarm_check(what: str, check: Check, name: str) -> list[str]:
+    gaps = []
+    if check.disabled and check.inverted:
+        gaps.append(f"{what} is disabled and inverted: it counts as drained for ever, and keeps traffic off the site")
+    elif check.disabled:
+        gaps.append(f"{what} is disabled and counts as healthy for ever, so that `lockstep drain {name}` does nothing")
+    elif check.inverted:
+        gaps.append(f"{what} is inverted: traffic comes when the site is drained, and leaves it when it isn't")
+    if check.without_data != drain_switch.WITHOUT_DATA:
         gaps.append(
-            f"{what} counts as healthy with {check.threshold} of its {len(check.children)} children, and all of them "
-            "are declared"
+            f"{what} counts as {check.without_data} without data, and {drain_switch.WITHOUT_DATA} is declared: it "
+            "holds what it was told for minutes only"
         )
+    wanted = drain_switch.followed(name)
+    strange = {key: check.followed.get(key) for key, value in wanted.items() if check.followed.get(key) != value}
+    if strange:
+        found = ", ".join(f"{key} {value}" for key, value in strange.items())
+        gaps.append(f"{what} follows other data than `lockstep drain {name}` writes ({found})")
     return gaps

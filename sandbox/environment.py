@@ -27,6 +27,7 @@ SET = frozenset(
         "AWS_SECRET_ACCESS_KEY",
         "AWS_EC2_METADATA_DISABLED",
         "LOCKSTEP_HTTP_PROXY",
+        "LOCKSTEP_NAME_SERVER",
         "PULUMI_BACKEND_URL",
         "PULUMI_CONFIG_PASSPHRASE",
         "PULUMI_DEBUG_PROVIDERS",
@@ -67,6 +68,7 @@ def variables(state: SandboxState, environ: Mapping[str, str] = os.environ) -> d
         "AWS_EC2_METADATA_DISABLED": "true",
         # How `lockstep` reaches the sites by their own names.
         "LOCKSTEP_HTTP_PROXY": state.addresses["gateway"],
+        "LOCKSTEP_NAME_SERVER": state.addresses["dns"],
         "PULUMI_DEBUG_PROVIDERS": f"aws:{state.addresses['provider'].rpartition(':')[2]}",
         **state.pulumi,
         # boto3 and gRPC send even loopback addresses to a proxy if HTTP_PROXY is set; both spellings are read.

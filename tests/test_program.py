@@ -30,6 +30,7 @@ def site_outputs(site: str) -> dict[str, Any]:
         "bucketArn": f"arn:aws:s3:::{bucket}",
         "albDnsName": f"{site}.elb.amazonaws.com",
         "albZoneId": "ZLB",
+        "drainAlarmName": f"switch-in-{site}",
     }
 
 
@@ -116,6 +117,7 @@ def test_a_site_exports_the_documented_outputs() -> None:
         "albZoneId": "ZLB",
         "fleetName": "orders-primary-group-1234567",
         "launchTemplateId": "orders-primary-template-id",
+        "drainAlarmName": "lockstep-orders-drain-secondary",
     }
 
 
@@ -170,6 +172,20 @@ def test_records_point_at_the_sites_balancers() -> None:
     assert {name: alias["name"] for name, alias in aliases.items()} == {
         f"{site}.orders.example.com": f"{site}.elb.amazonaws.com" for site in SITES
     }
+
+
+def test_the_switch_of_a_site_is_in_its_peers_region_and_joins_its_check() -> None:
+    """A switch in the region that is lost can't be thrown when it is needed; the wrong site's drains the last one."""
+    alarms = {site: bring_up(site).one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs for site in SITES}
+    assert {site: alarm["dimensions"] for site, alarm in alarms.items()} == {
+        "primary": {"Site": "secondary"},
+        "secondary": {"Site": "primary"},
+    }
+    recording = bring_up("global")
+    for site, peer in (("primary", "secondary"), ("secondary", "primary")):
+        check = recording.one("aws:route53/healthCheck:HealthCheck", f"orders-global-{site}-switch").inputs
+        assert check["cloudwatchAlarmName"] == site_outputs(peer)["drainAlarmName"]
+        assert check["cloudwatchAlarmRegion"] == SITES[peer]
 
 
 def test_instances_are_wanted_as_soon_as_there_is_a_release(project: Path) -> None:
@@ -255,11 +271,13 @@ def test_a_third_site_joins_with_a_name_and_a_file(project: Path) -> None:
     )
     third = bring_up("tertiary", project)
     assert third.one("lockstep:contract:SiteContract").inputs["peerRegion"] == "eu-west-1"
+    assert third.one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs["dimensions"] == {"Site": "secondary"}
     outputs = {
         **site_outputs("primary"),
         "region": "eu-west-3",
         "bucketName": "third",
         "bucketArn": "arn:aws:s3:::third",
+        "drainAlarmName": "lockstep-orders-drain-secondary",
     }
     joint = bring_up("global", project, sites=BOTH | {"tertiary": outputs})
     assert set(joint.stack_outputs["healthCheckIds"]) == {*SITES, "tertiary"}

@@ -1,8 +1,10 @@
-"""Writes the parts of the documentation that the code knows: `docs/cli.md` and `docs/configuration.md`.
+"""Writes the parts of the documentation that the code knows: `cli.md`, `configuration.md` and `policies.md` in `docs/`.
 
 `python -m tools.reference` writes them; a test compares what is committed with what this makes.
 """
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,44 @@ def _fields(prefix: str, model: type[BaseModel]) -> Iterator[str]:
         yield f"| `{prefix}.{field.alias or name}` | | {_cell(field.description or '')} | {default} |"
 
 
+def policies() -> str:
+    """`docs/policies.md`."""
+    # The pack is no part of the installed package: it has to work without this repository.
+    if (folder := str(DOCS.parent / "policies")) not in sys.path:
+        sys.path.append(folder)
+    from lockstep_policies import GROUPS, POLICIES
+    from lockstep_policies.rules import COMMON, RULES
+
+    lines = ["# Policies", "", GENERATED, ""]
+    lines += [
+        "What a preview is judged by. Every policy can be `mandatory`, `advisory` or `disabled` by its",
+        "`enforcementLevel` in the configuration (`pulumi preview --policy-pack policies --policy-pack-config FILE`);",
+        "[policies/README.md](../policies/README.md) says how, and what is known before an update.",
+        "",
+        "| policy | level | severity | what it proves |",
+        "|---|---|---|---|",
+    ]
+    for policy in POLICIES:
+        level = policy.enforcement_level.value if policy.enforcement_level else "mandatory"
+        severity = policy.severity.value if policy.severity else ""
+        lines += [f"| [`{policy.name}`](#{policy.name}) | {level} | {severity} | {_cell(policy.description)} |"]
+    for policy in POLICIES:
+        lines += ["", f"## {policy.name}", "", f"{policy.description} To repair: {policy.remediation_steps}", ""]
+        lines += [f"Background: <{policy.url}>"]
+        if policy.config_schema is not None:
+            lines += ["", "| option | default | meaning |", "|---|---|---|"]
+            for name, part in policy.config_schema.properties.items():
+                lines += [f"| `{name}` | {_json(part.get('default'))} | {_cell(part.get('description', ''))} |"]
+        if group := GROUPS.get(policy.name):
+            lines += ["", "| rule | what it demands |", "|---|---|"]
+            lines += [f"| `{group}/{name}` | {_cell(text)} |" for name, text in {**RULES[group], **COMMON}.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Any) -> str:
+    return "none" if value in (None, "", [], {}) else f"`{json.dumps(value)}`"
+
+
 def _default(value: Any) -> str:
     """As it would stand in the file."""
     if value in (None, "", {}):
@@ -112,7 +152,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"cli.md": cli, "configuration.md": configuration}
+PAGES = {"cli.md": cli, "configuration.md": configuration, "policies.md": policies}
 
 
 def main() -> None:

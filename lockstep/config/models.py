@@ -369,6 +369,11 @@ class Config(Section):
         """The next site in the list, and the first one for the last."""
         return self.sites[(self.sites.index(site) + 1) % len(self.sites)]
 
+    def switched_in(self, site: Site) -> Site:
+        """The site whose drain switch is in the region of `site`: the one whose peer `site` is."""
+        # The list is a ring.
+        return self.sites[self.sites.index(site) - 1]
+
     @property
     def bake_seconds(self) -> int:
         """How long the first instance of a new release is watched, in the site where it is tried."""

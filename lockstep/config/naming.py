@@ -56,3 +56,11 @@ def records_path(application: str) -> str:
 def site_domain(site: str, domain: str) -> str:
     """A site's own name, by which health checks and people reach that site and no other."""
     return f"{site}.{domain}"
+
+
+def drain_alarm_name(application: str, site: str) -> str:
+    """The alarm that is a site's drain switch, which is in the region of the site's peer.
+
+    A fixed rule because draining must find it while the site's region, and with it Pulumi's state, may be out of reach.
+    """
+    return f"lockstep-{application}-drain-{site}"

@@ -19,13 +19,22 @@ REGIONS = "regions"
 BUCKET_NAMES = "bucketNames"
 SITE_DOMAINS = "siteDomains"
 RECORD_NAMES = "recordNames"
-_BY_SITE = (REGIONS, BUCKET_NAMES, SITE_DOMAINS, RECORD_NAMES, "healthCheckIds")
+_BY_SITE = (REGIONS, BUCKET_NAMES, SITE_DOMAINS, RECORD_NAMES, "healthCheckIds", "releases")
 
 
 def rto_seconds(stack: Stack) -> float | None:
     """The recovery time that the stack's contract promises, None if it has none or it isn't known."""
+    return _number(stack, "rtoSeconds")
+
+
+def rpo_seconds(stack: Stack) -> float | None:
+    """The seconds of data that the stack's contract allows to be lost, None if it has none or it isn't known."""
+    return _number(stack, "rpoSeconds")
+
+
+def _number(stack: Stack, key: str) -> float | None:
     for contract in (stack.global_contract, stack.site_contract):
-        value = contract.get("rtoSeconds") if contract is not None else None
+        value = contract.get(key) if contract is not None else None
         if isinstance(value, int | float):
             return value
     return None

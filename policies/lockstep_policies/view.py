@@ -89,6 +89,23 @@ def field(block: Any, *path: str) -> Any:
     return block
 
 
+def is_set(value: Any) -> bool:
+    """Whether a program set a property to something, known or not."""
+    return value is UNKNOWN or bool(value)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every known text in a value, however deep."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from strings(part)
+    elif isinstance(value, str):
+        yield value
+
+
 class Resource:
     """One resource of the stack: known, unknown and absent properties, and where they come from."""
 
@@ -130,6 +147,11 @@ class Resource:
         if value is None:
             return UNKNOWN if self.is_linked(key) else None
         return None if value in ([], {}) else value
+
+    def text(self, key: str) -> str | None:
+        """A property if it is known text, else None."""
+        value = self.get(key)
+        return value if isinstance(value, str) else None
 
     def held(self) -> Iterator[str]:
         """Names of the properties that the stack holds for the resource, unknown ones included."""
@@ -189,6 +211,24 @@ class Stack:
     def of(self, *types: str) -> list[Resource]:
         """Resources of the types, in the order in which the engine sent them."""
         return [resource for wanted in types for resource in self._by_type.get(wanted, [])]
+
+    def referred(self, owner: Resource, key: str, types: Iterable[str], *, by: Iterable[str]) -> list[Resource]:
+        """Resources of the types that a property names: by value where it is known, else those that it comes from.
+
+        Args:
+            owner: whose property it is.
+            key: its wire name; values deep inside of it count too.
+            types: the types wanted.
+            by: properties by which such a resource is named, for example `arn`.
+        """
+        wanted, named = tuple(types), set(strings(owner.get(key)))
+        held = tuple(by)
+        found = [
+            resource for resource in self.of(*wanted) if named and any(resource.text(name) in named for name in held)
+        ]
+        sources = owner.sources(key, wanted)
+        # Names are one per region only; where the value comes from says which of two is meant.
+        return [resource for resource in found if resource in sources] or found or sources
 
     @property
     def site_contract(self) -> Resource | None:

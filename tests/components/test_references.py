@@ -20,6 +20,7 @@ def outputs(site: str) -> dict[str, Any]:
         "bucketArn": f"arn:aws:s3:::bucket-{site}",
         "albDnsName": f"{site}.elb",
         "albZoneId": "ZLB",
+        "drainAlarmName": f"switch-in-{site}",
     }
 
 
@@ -35,6 +36,7 @@ class _Reader(pulumi.ComponentResource):
             "bucketArn": read.bucket_arn,
             "albDnsName": read.alb_dns_name,
             "albZoneId": read.alb_zone_id,
+            "drainAlarmName": read.drain_alarm_name,
         }
         super().__init__("test:Reader", site, values if read.release is None else values | {"release": read.release})
 
@@ -73,7 +75,7 @@ def test_the_release_of_a_site_is_read_if_it_has_one() -> None:
     ("late", "says"),
     [
         ({}, "stack secondary isn't up yet: run `pulumi up -s secondary` first"),
-        ({"region": "eu-central-1"}, "has no output bucketName, bucketArn, albDnsName, albZoneId"),
+        ({"region": "eu-central-1"}, "has no output bucketName, bucketArn, albDnsName"),
         (outputs("secondary") | {"albZoneId": ""}, "has no output albZoneId"),
         (outputs("secondary") | {"region": "eu-west-3"}, "is in eu-west-3, and lockstep:region says eu-central-1"),
     ],
@@ -105,7 +107,7 @@ def test_a_preview_goes_on_with_unknown_values_and_says_so() -> None:
     (warning,) = recording.warnings
     assert "pulumi up -s secondary" in warning
     late = recording.one("test:Reader", "secondary").inputs
-    assert set(late) == {"bucketName", "bucketArn", "albDnsName", "albZoneId"}
+    assert set(late) == {"bucketName", "bucketArn", "albDnsName", "albZoneId", "drainAlarmName"}
     assert all(isinstance(value, type(pulumi.UNKNOWN)) for value in late.values())
     assert recording.one("test:Reader", "primary").inputs["bucketName"] == "bucket-primary"
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.traffic import Traffic, TrafficArgs, TrafficSite
+from lockstep import drain_switch
 from lockstep.config import HealthCheck
 from tests.components.recording import ZONE_ID, Declared, Recording, run
 
@@ -21,6 +22,8 @@ def site(name: str, weight: int = 100) -> TrafficSite:
         weight=weight,
         alb_dns_name=f"{name}.elb.amazonaws.com",
         alb_zone_id="ZLB",
+        switch_alarm=f"switch-of-{name}",
+        switch_region=f"region-after-{name}",
     )
 
 
@@ -64,14 +67,37 @@ def test_every_weighted_record_has_a_health_check_of_its_own() -> None:
     assert checks == {name: f"orders-{name}-id" for name in SITES}
 
 
-def test_the_check_of_a_record_is_calculated_from_the_sites_endpoint_alone() -> None:
-    """A drain switch couldn't join later without replacing the record's check, or two sites would fall together."""
+def test_a_site_gets_traffic_while_its_endpoint_and_its_switch_are_healthy() -> None:
+    """A switch that one healthy child outvotes takes nothing off; and two sites could fall together."""
     recording = traffic()
     for name in SITES:
         check = recording.one(CHECK, f"orders-{name}").inputs
         assert check["type"] == "CALCULATED"
-        assert check["childHealthchecks"] == [f"orders-{name}-endpoint-id"]
-        assert check["childHealthThreshold"] == 1
+        assert check["childHealthchecks"] == [f"orders-{name}-endpoint-id", f"orders-{name}-switch-id"]
+        assert check["childHealthThreshold"] == 2
+
+
+def test_a_switch_is_the_alarm_in_another_region_and_keeps_what_it_was_told() -> None:
+    """Without data the site would come back by itself, or be out from the first day."""
+    recording = traffic()
+    for name in SITES:
+        check = recording.one(CHECK, f"orders-{name}-switch").inputs
+        assert check["type"] == "CLOUDWATCH_METRIC"
+        assert (check["cloudwatchAlarmName"], check["cloudwatchAlarmRegion"]) == (
+            f"switch-of-{name}",
+            f"region-after-{name}",
+        )
+        assert check["insufficientDataHealthStatus"] == "LastKnownStatus"
+
+
+def test_a_switch_is_copied_again_when_its_alarm_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Route 53 would go on with the old settings, and nobody would see why draining does nothing."""
+    before = traffic().one(CHECK, "orders-primary-switch").inputs["triggers"]
+    assert "Site=primary" in before["metric"]
+    for setting, value in (("PERIOD_SECONDS", 120), ("METRIC", "Other"), ("MISSING_DATA", "breaching")):
+        with monkeypatch.context() as changed:
+            changed.setattr(drain_switch, setting, value)
+            assert traffic().one(CHECK, "orders-primary-switch").inputs["triggers"] != before
 
 
 def test_an_endpoint_check_asks_for_the_sites_own_name() -> None:
@@ -131,7 +157,8 @@ def test_protection_covers_weighted_records_and_their_checks(protect: bool) -> N
     """A site taken out of the list by mistake would lose its traffic; or a teardown would be refused."""
     recording = traffic(protect=protect)
     assert all(record.protect is protect for record in weighted(recording).values())
-    assert all(recording.one(CHECK, f"orders-{name}").protect is protect for name in SITES)
+    for part in ("", "-switch"):
+        assert all(recording.one(CHECK, f"orders-{name}{part}").protect is protect for name in SITES)
 
 
 def test_outputs_name_checks_and_records_by_site() -> None:

@@ -13,6 +13,7 @@ def count() -> dict[str, int]:
     found = dict.fromkeys(
         (
             "aws:autoscaling/group:Group",
+            "aws:cloudwatch/metricAlarm:MetricAlarm",
             "aws:ec2/internetGateway:InternetGateway",
             "aws:ec2/launchTemplate:LaunchTemplate",
             "aws:ec2/securityGroup:SecurityGroup",
@@ -39,9 +40,11 @@ def count() -> dict[str, int]:
             for balancer in balancers
             for listener in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
         ]
+        cloudwatch: Any = boto3.client("cloudwatch", region_name=region)
         scaling: Any = boto3.client("autoscaling", region_name=region)
         for token, items in {
             "aws:autoscaling/group:Group": scaling.describe_auto_scaling_groups()["AutoScalingGroups"],
+            "aws:cloudwatch/metricAlarm:MetricAlarm": cloudwatch.describe_alarms()["MetricAlarms"],
             "aws:ec2/internetGateway:InternetGateway": attached if vpcs else [],
             "aws:ec2/launchTemplate:LaunchTemplate": ec2.describe_launch_templates()["LaunchTemplates"],
             "aws:ec2/securityGroup:SecurityGroup": [group for group in groups if group["GroupName"] != "default"],

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lockstep.deployment_record import DeploymentRecord, InProgress, Stage
+from lockstep.drain_switch import SwitchFacts
 from lockstep.errors import ExitCode
 from lockstep.lease import TTL, Found, Holder
 from lockstep.regions import FailureKind, RegionFailure
 from lockstep.site_probe import ProbeResult
 from lockstep.status import Part, SiteStatus, Status, Verdict, judge
+from lockstep.topology_record import TopologyRecord
 from lockstep.traffic import SiteTraffic
 from tests.lockstep.deployment.facts import NEW, facts, instance, refresh
 
@@ -62,6 +65,8 @@ def failing(*parts: Part, kind: FailureKind = FailureKind.UNREACHABLE) -> dict[P
     return {part: failure(kind, f"the call of {part}") for part in parts}
 
 
+DRAINED = TopologyRecord().drain("primary", NOW, "me@here pid 1")
+TOLD = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 SILENT: dict[str, Any] = {"facts": None, "record": None, "failures": failing(*Part)}
 ABSENT: dict[str, Any] = {"facts": None, "record": None, "answers": ProbeResult({}, {"its name isn't known": 4})}
 
@@ -80,6 +85,20 @@ def site(name: str, **changes: Any) -> SiteStatus:
         "answers": ProbeResult({"1.0.0": 4}),
     }
     return SiteStatus(**{**values, **changes})
+
+
+def draining(*states: SwitchFacts | None) -> list[str]:
+    """The problems of a primary that is drained on record, by the states of its switch."""
+    return [
+        problem
+        for state in states
+        for problem in judge(
+            {
+                "primary": site("primary", topology=DRAINED, switch=state),
+                "secondary": site("secondary", topology=DRAINED),
+            }
+        ).problems
+    ]
 
 
 def both(primary: Mapping[str, Any] | None = None, **common: Any) -> Status:
@@ -194,6 +213,27 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         ["whether a deployment is at work isn't known", "the call of lease failed"],
         "mend it",
     ),
+    "its-topology-cannot-be-read": (
+        {"failures": failing(Part.TOPOLOGY, kind=FailureKind.DENIED)},
+        ["its topology record isn't known", "the call of topology failed"],
+        "mend it",
+    ),
+    "the-switch-in-its-region-cannot-be-read": (
+        {"failures": failing(Part.SWITCH, kind=FailureKind.DENIED)},
+        ["what the drain switch in its region was told isn't known", "the call of switch failed"],
+        "mend it",
+    ),
+    "its-switch-is-gone": ({"switch": SwitchFacts(state=None)}, ["its drain switch is gone"], "lockstep up"),
+    "its-switch-drains-it-and-no-record-says-so": (
+        {"switch": SwitchFacts(state="ALARM", drained=True, at=TOLD)},
+        ["was told at 2026-01-02T03:04:00Z to drain it, and no record says so"],
+        "`lockstep undrain primary` lets traffic go back to it, or `lockstep drain primary` puts it on record",
+    ),
+    "an-old-topology": (
+        {"topology": TopologyRecord(epoch=3)},
+        ["the topology record in eu-west-1 is behind (epoch 3 of 4)"],
+        "`lockstep undrain primary` writes it again",
+    ),
 }
 
 
@@ -202,7 +242,7 @@ def test_one_site_that_is_not_well_is_one_problem_with_what_to_do_and_exit_10(
     changes: dict[str, Any], words: list[str], remedy: str
 ) -> None:
     """An outage that `status` calls ok, or doesn't explain, lasts until a user calls."""
-    found = both(changes)
+    found = both(changes, topology=TopologyRecord(epoch=4))
     (problem,) = found.problems
     assert problem.startswith("primary: ")
     for word in [*words, remedy]:
@@ -225,6 +265,45 @@ def test_one_site_that_is_not_well_is_one_problem_with_what_to_do_and_exit_10(
 def test_only_what_no_checker_sees_is_the_gap(answers: ProbeResult, requests: ProbeResult, problems: int) -> None:
     """An application needs no page at /, and a site that is down is one problem."""
     assert len(both({"answers": answers, "requests": requests}).problems) == problems
+
+
+def test_a_drained_site_is_told_with_who_did_it_and_how_it_comes_back() -> None:
+    """Somebody who finds it in the morning would look for a fault; and one site carries all of the load."""
+    (problem,) = draining(SwitchFacts(state="INSUFFICIENT_DATA", drained=True, at=TOLD))
+    assert problem.startswith("primary: it is drained, since 2026-01-01T00:00:00Z by me@here pid 1")
+    assert "`lockstep undrain primary`" in problem
+    (problem,) = draining(None)
+    assert "it is drained" in problem
+    silent = judge({"primary": site("primary", **SILENT), "secondary": site("secondary", topology=DRAINED)})
+    assert sum("primary: it is drained" in problem for problem in silent.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("switch", "words"),
+    [
+        (SwitchFacts(state="OK", drained=False, at=TOLD), "was told at 2026-01-02T03:04:00Z to have it serve"),
+        (SwitchFacts(state="INSUFFICIENT_DATA"), "was told nothing in the last two weeks"),
+    ],
+)
+def test_a_switch_that_does_not_do_what_the_record_says_is_told(switch: SwitchFacts, words: str) -> None:
+    """The command was killed between the two, and traffic goes where nobody thinks it does."""
+    _, problem = draining(switch)
+    assert words in problem
+    assert "`lockstep drain primary` tells it again" in problem
+
+
+def test_a_switch_that_was_told_both_in_one_minute_is_not_held_against_the_record() -> None:
+    """CloudWatch keeps no order within a minute: `status` would complain after every drain that was taken back."""
+    unsure = SwitchFacts(state="INSUFFICIENT_DATA", at=TOLD)
+    assert len(draining(unsure)) == 1
+    assert both({"switch": unsure}).problems == ()
+
+
+def test_a_region_that_did_not_get_the_record_is_told_with_what_writes_it_again() -> None:
+    """It was lost when its site was drained, and would say that it serves when the other one is lost."""
+    found = judge({"primary": site("primary"), "secondary": site("secondary", topology=DRAINED)}).problems
+    assert "the topology record in eu-west-1 is behind (epoch 0 of 1): `lockstep drain primary` writes it" in found[1]
+    assert len(found) == 2
 
 
 def test_what_is_wrong_with_traffic_is_told_beside_the_sites() -> None:
@@ -276,7 +355,7 @@ def test_where_the_fleet_is_not_known_its_answers_are_judged_all_the_same() -> N
 
 def test_a_region_that_failed_in_different_ways_tells_each() -> None:
     """The second may be the one that somebody can mend."""
-    mixed = failing(Part.FLEET, Part.LEASE) | failing(Part.RECORD, kind=FailureKind.DENIED)
+    mixed = failing(*(part for part in Part if part is not Part.RECORD)) | failing(Part.RECORD, kind=FailureKind.DENIED)
     problems = both({**SILENT, "failures": mixed}).problems
     assert [word for problem in problems for word in re.findall(r"the call of (\w+)", problem)] == [*Part]
 
@@ -400,7 +479,7 @@ def test_the_outcome_as_data_tells_what_is_and_what_is_not_known() -> None:
     assert document["sites"]["primary"] == {
         "region": "eu-west-1",
         "reachable": False,
-        "unknown": ["fleet", "record", "lease"],
+        "unknown": ["fleet", "record", "lease", "topology", "switch"],
         "release_wanted": "1.0.0",
         "release_settled": "1.0.0",
         "release_running": None,
@@ -413,11 +492,17 @@ def test_the_outcome_as_data_tells_what_is_and_what_is_not_known() -> None:
         "failures": {REFUSED: 1},
         "requests": None,
         "traffic": {"weight": 100, "check_id": "primary-check", "problems": []},
+        "drained": False,
+        "switch": None,
     }
     whole = document["sites"]["secondary"]
     assert (whole["reachable"], whole["unknown"], whole["release_running"]) == (True, [], "1.0.0")
     assert (whole["instances"], whole["desired"], whole["healthy"]) == (2, 2, 2)
     assert len(document["problems"]) == 1
+    told = SwitchFacts(state="ALARM", drained=True, at=TOLD)
+    drained = both({"switch": told}, topology=DRAINED).as_json()["sites"]
+    assert [site["drained"] for site in drained.values()] == [True, False]
+    assert drained["primary"]["switch"] == {"state": "ALARM", "drained": True, "at": "2026-01-02T03:04:00+00:00"}
     rolling = both(TestInProgress.MIXED, record=BEGUN, lease=HELD).as_json()["sites"]["primary"]
     assert (rolling["release_running"], rolling["refresh"]) == ("1.0.0+1.1.0", "InProgress")
 

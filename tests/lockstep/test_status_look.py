@@ -140,6 +140,7 @@ def test_two_sites_that_are_well(world: World) -> None:
         ("throttle", "ec2", Part.FLEET, "ec2 DescribeInstances"),
         ("refuse", "elbv2", Part.FLEET, "elbv2 DescribeTargetHealth"),
         ("deny", "ssm", Part.RECORD, "ssm GetParameter"),
+        ("deny", "cloudwatch", Part.SWITCH, "cloudwatch GetMetricData"),
         ("refuse", "s3", Part.LEASE, "s3 GetObject"),
     ],
 )
@@ -276,7 +277,16 @@ def test_looking_changes_nothing(world: World) -> None:
     world.regions.control("calls?record=1")
     world.look()
     calls = {f"{call['service']} {call['operation']}" for call in world.regions.control("calls?record=0")["calls"]}
-    assert {call.split()[0] for call in calls} == {"autoscaling", "ec2", "elbv2", "ssm", "s3", "sts", "route53"}
+    assert {call.split()[0] for call in calls} == {
+        "autoscaling",
+        "cloudwatch",
+        "ec2",
+        "elbv2",
+        "ssm",
+        "s3",
+        "sts",
+        "route53",
+    }
     assert all(is_reading(call) for call in calls)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.drain_switch import followed
 from lockstep.regions import FailureKind, RegionFailure
 from lockstep.traffic import Check, Found, Record, SiteTraffic, Traffic, Wanted, judge, read
 from tests.lockstep.site_traffic import DOMAIN, WANTED, HostedTraffic
@@ -21,15 +22,27 @@ def records(**changes: Any) -> tuple[Record, ...]:
     return (replace(both[0], **changes), both[1])
 
 
-def checks(calculated: dict[str, Any] | None = None, endpoint: dict[str, Any] | None = None) -> dict[str, Check]:
+def checks(
+    calculated: dict[str, Any] | None = None,
+    endpoint: dict[str, Any] | None = None,
+    switch: dict[str, Any] | None = None,
+) -> dict[str, Check]:
     """Those that are declared; the changes are of the primary's."""
     made = {}
     for site in WANTED.sites:
         mine = site == "primary"
-        above = Check(type="CALCULATED", children=(f"{site}-endpoint",), threshold=1)
+        above = Check(type="CALCULATED", children=(f"{site}-endpoint", f"{site}-switch"), threshold=2)
         below = Check(type="HTTP", target=f"{site}.{DOMAIN}", path="/healthz")
+        beside = Check(
+            type="CLOUDWATCH_METRIC",
+            alarm=WANTED.sites[site].alarm,
+            alarm_region=WANTED.sites[site].alarm_region,
+            without_data="LastKnownStatus",
+            followed=followed(site),
+        )
         made[f"{site}-check"] = replace(above, **(calculated or {})) if mine else above
         made[f"{site}-endpoint"] = replace(below, **(endpoint or {})) if mine else below
+        made[f"{site}-switch"] = replace(beside, **(switch or {})) if mine else beside
     return made
 
 
@@ -45,13 +58,6 @@ def test_what_is_declared_has_no_problems() -> None:
     assert judge(WELL, WANTED) == Traffic(
         sites={site: SiteTraffic(weight=100, check_id=f"{site}-check") for site in WANTED.sites}
     )
-
-
-def test_a_drain_switch_beside_the_endpoint_check_is_no_problem() -> None:
-    """It joins as a second child, and both have to be healthy."""
-    joined = checks({"children": ("primary-endpoint", "switch"), "threshold": 2})
-    joined["switch"] = Check(type="CLOUDWATCH_METRIC")
-    assert judge(replace(WELL, checks=joined), WANTED) == judge(WELL, WANTED)
 
 
 # What is changed at the primary, and the words that say so.
@@ -84,7 +90,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["primary-check counts on primary-endpoint, which doesn't exist any more"],
     ),
     "endpoint-is-missing": (
-        {"checks": checks({"children": (), "threshold": 0})},
+        {"checks": checks({"children": ("primary-switch",), "threshold": 1})},
         ["primary-check has no endpoint check", f"nothing asks whether {NAME} answers"],
     ),
     "endpoint-is-disabled": (
@@ -96,7 +102,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [f"endpoint check primary-endpoint of {NAME} is inverted"],
     ),
     "endpoint-of-the-other-site": (
-        {"checks": checks({"children": ("secondary-endpoint",)})},
+        {"checks": checks({"children": ("secondary-endpoint", "primary-switch")})},
         [f"primary-check asks secondary.{DOMAIN}, and not {NAME}"],
     ),
     "endpoint-of-an-address": (
@@ -109,7 +115,47 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "healthy-without-children": (
         {"checks": checks({"threshold": 0})},
-        ["primary-check counts as healthy with 0 of its 1 children"],
+        ["primary-check counts as healthy with 0 of its 2 children"],
+    ),
+    "healthy-with-one": (
+        {"checks": checks({"threshold": 1})},
+        ["primary-check counts as healthy with 1 of its 2 children"],
+    ),
+    "switch-is-gone": (
+        {"checks": without("primary-switch")},
+        ["primary-check counts on primary-switch, which doesn't exist any more"],
+    ),
+    "switch-is-missing": (
+        {"checks": checks({"children": ("primary-endpoint",), "threshold": 1})},
+        ["primary-check has no drain switch", "`lockstep drain primary` does nothing"],
+    ),
+    "switch-is-disabled": (
+        {"checks": checks(switch={"disabled": True})},
+        ["check primary-switch of its drain switch is disabled", "`lockstep drain primary` does nothing"],
+    ),
+    "switch-is-inverted": (
+        {"checks": checks(switch={"inverted": True})},
+        ["check primary-switch of its drain switch is inverted", "comes when the site is drained"],
+    ),
+    "switch-is-both": (
+        {"checks": checks(switch={"disabled": True, "inverted": True})},
+        ["primary-switch of its drain switch is disabled and inverted", "drained for ever"],
+    ),
+    "switch-of-the-other-site": (
+        {"checks": checks({"children": ("primary-endpoint", "secondary-switch")})},
+        ["follows the alarm lockstep-orders-drain-secondary in eu-west-1, and not its drain switch"],
+    ),
+    "switch-in-another-region": (
+        {"checks": checks(switch={"alarm_region": "eu-west-1"})},
+        ["drain-primary in eu-west-1, and not its drain switch lockstep-orders-drain-primary in eu-central-1"],
+    ),
+    "switch-forgets": (
+        {"checks": checks(switch={"without_data": "Healthy"})},
+        ["primary-switch of its drain switch counts as Healthy without data", "LastKnownStatus is declared"],
+    ),
+    "switch-follows-old-settings": (
+        {"checks": checks(switch={"followed": followed("primary") | {"Threshold": 2.0}})},
+        ["primary-switch of its drain switch follows other data", "(Threshold 2.0)"],
     ),
 }
 
@@ -210,6 +256,15 @@ def test_what_the_stack_leaves_is_read_as_it_is(hosted: HostedTraffic, aws: Aws)
     assert read(aws, WANTED).zone_id == hosted.zone_id
 
 
+def follow_another_metric(on: HostedTraffic) -> None:
+    """The switch's alarm changed, and Route 53 told to follow it."""
+    wanted = WANTED.sites["primary"]
+    on.alarm("primary", MetricName="Other")
+    on.route53.update_health_check(
+        HealthCheckId=on.switches["primary"], AlarmIdentifier={"Name": wanted.alarm, "Region": wanted.alarm_region}
+    )
+
+
 BY_HAND: dict[str, tuple[Callable[[HostedTraffic], object], str]] = {
     "record-deleted": (lambda on: on.change("DELETE", on.record("primary")), "has no record for it"),
     "check-taken-off": (
@@ -241,7 +296,10 @@ BY_HAND: dict[str, tuple[Callable[[HostedTraffic], object], str]] = {
     "endpoint-of-an-address": (
         lambda on: on.route53.update_health_check(
             HealthCheckId=on.checks["primary"],
-            ChildHealthChecks=[on.check("new", Type="HTTP", IPAddress="8.8.8.8", FullyQualifiedDomainName=NAME)],
+            ChildHealthChecks=[
+                on.check("new", Type="HTTP", IPAddress="8.8.8.8", FullyQualifiedDomainName=NAME),
+                on.switches["primary"],
+            ],
         ),
         "asks 8.8.8.8",
     ),
@@ -253,9 +311,27 @@ BY_HAND: dict[str, tuple[Callable[[HostedTraffic], object], str]] = {
         lambda on: on.route53.update_health_check(HealthCheckId=on.endpoints["primary"], ResourcePath="/always"),
         "asks for /always",
     ),
+    "switch-deleted": (
+        lambda on: on.route53.delete_health_check(HealthCheckId=on.switches["primary"]),
+        "which doesn't exist any more",
+    ),
+    "switch-disabled": (
+        lambda on: on.route53.update_health_check(HealthCheckId=on.switches["primary"], Disabled=True),
+        "of its drain switch is disabled",
+    ),
+    "switch-taken-out": (
+        lambda on: on.route53.update_health_check(
+            HealthCheckId=on.checks["primary"], ChildHealthChecks=[on.endpoints["primary"]], HealthThreshold=1
+        ),
+        "has no drain switch",
+    ),
+    "switch-of-another-metric": (
+        follow_another_metric,
+        "(MetricName Other)",
+    ),
     "threshold-0": (
         lambda on: on.route53.update_health_check(HealthCheckId=on.checks["primary"], HealthThreshold=0),
-        "healthy with 0 of its 1",
+        "healthy with 0 of its 2",
     ),
     "weight-changed": (lambda on: on.change("UPSERT", on.record("primary", Weight=0)), "has weight 0 for it"),
 }
@@ -302,4 +378,4 @@ def test_checks_beyond_the_first_page_are_read(hosted: HostedTraffic, aws: Aws) 
     assert look(aws).sites["primary"].problems == ()
     found = read(aws, WANTED)
     assert found.checks is not None
-    assert len(found.checks) == 114
+    assert len(found.checks) == 116

@@ -25,6 +25,18 @@ REPLICATION: Final = "aws:s3/bucketReplicationConfig:BucketReplicationConfig"
 ROLE: Final = "aws:iam/role:Role"
 GROUP: Final = "aws:autoscaling/group:Group"
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+SUBNET: Final = "aws:ec2/subnet:Subnet"
+TARGETS: Final = "aws:lb/targetGroup:TargetGroup"
+LISTENER: Final = "aws:lb/listener:Listener"
+INSTANCE: Final = "aws:rds/instance:Instance"
+CLUSTER: Final = "aws:rds/cluster:Cluster"
+GLOBAL_CLUSTER: Final = "aws:rds/globalCluster:GlobalCluster"
+BACKUP_REPLICATION: Final = "aws:rds/instanceAutomatedBackupsReplication:InstanceAutomatedBackupsReplication"
+KEY: Final = "aws:kms/key:Key"
+PLAN: Final = "aws:backup/plan:Plan"
+SELECTION: Final = "aws:backup/selection:Selection"
+VAULT: Final = "aws:backup/vault:Vault"
+LOCK: Final = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 VPC: Final = "aws:ec2/vpc:Vpc"
 SITE_CONTRACT: Final = "lockstep:contract:SiteContract"
 GLOBAL_CONTRACT: Final = "lockstep:contract:GlobalContract"
@@ -237,6 +249,259 @@ def buckets_in_preview() -> Program:
     return program
 
 
+def add_fleet(program: Program, site: str, region: str, balancer: Declared, provider: Provider | None) -> Declared:
+    """An Auto Scaling group in two zones behind a balancer."""
+    subnets: list[Declared | str] = [
+        program.add(
+            SUBNET,
+            f"{site}-subnet-{zone}",
+            {"id": f"subnet-{site}-{zone}", "availabilityZone": f"{region}{zone}"},
+            provider=provider,
+        )
+        for zone in "ab"
+    ]
+    targets = program.add(
+        TARGETS,
+        f"{site}-targets",
+        {"arn": arn(region), "id": arn(region), "healthCheck": {"enabled": True, "path": "/healthz"}},
+        provider=provider,
+    )
+    balancer.props.setdefault("arn", f"arn:aws:elasticloadbalancing:{region}:123456789012:loadbalancer/app/{site}/50dc")
+    program.add(
+        LISTENER,
+        f"{site}-listener",
+        {
+            "loadBalancerArn": balancer.props["arn"],
+            "defaultActions": [{"type": "forward", "targetGroupArn": arn(region)}],
+        },
+        {"loadBalancerArn": [balancer], "defaultActions": [targets]},
+        provider,
+    )
+    return program.add(
+        GROUP,
+        f"{site}-fleet",
+        {
+            "id": f"{site}-fleet",
+            "name": f"{site}-fleet",
+            "targetGroupArns": [arn(region)],
+            "vpcZoneIdentifiers": [f"subnet-{site}-{zone}" for zone in "ab"],
+            "availabilityZones": [f"{region}{zone}" for zone in "ab"],
+            "healthCheckType": "ELB",
+            "minSize": 2,
+            "maxSize": 4,
+            "suspendedProcesses": [],
+        },
+        {"targetGroupArns": [targets], "vpcZoneIdentifiers": subnets},
+        provider,
+    )
+
+
+def fleets() -> Program:
+    """A plain program, after its update: the weighted name over two balancers, each with its fleet."""
+    program = traffic()
+    for site, region in SITES.items():
+        add_fleet(program, site, region, program[f"{site}-alb"], Provider(site, region))
+    return program
+
+
+def fleets_in_preview() -> Program:
+    """The same program before its first update."""
+    program = fleets()
+    preview = traffic_in_preview()
+    for resource in preview.resources:
+        program[resource.name].props |= resource.props
+    for site in SITES:
+        _hide_fleet(program, site)
+    return program
+
+
+def _hide_fleet(program: Program, site: str) -> None:
+    """Takes away what AWS computes."""
+    program[f"{site}-alb"].props |= {"arn": UNKNOWN}
+    for zone in "ab":
+        program[f"{site}-subnet-{zone}"].props["id"] = UNKNOWN
+    program[f"{site}-targets"].props |= {"arn": UNKNOWN, "id": UNKNOWN}
+    program[f"{site}-listener"].props |= {
+        "loadBalancerArn": UNKNOWN,
+        "defaultActions": [{"type": "forward", "targetGroupArn": UNKNOWN}],
+    }
+    program[f"{site}-fleet"].props |= {
+        "id": UNKNOWN,
+        "targetGroupArns": [UNKNOWN],
+        "vpcZoneIdentifiers": UNKNOWN,
+        "availabilityZones": UNKNOWN,
+        "suspendedProcesses": UNKNOWN,
+    }
+
+
+def key_arn(region: str) -> str:
+    return f"arn:aws:kms:{region}:123456789012:key/1234abcd"
+
+
+def database_arn(region: str, name: str = "orders") -> str:
+    return f"arn:aws:rds:{region}:123456789012:db:{name}"
+
+
+def databases() -> Program:
+    """A plain program, after its update: an instance in Ireland, its replica and its backups in Frankfurt."""
+    program = Program()
+    ireland, frankfurt = Provider("ireland", IRELAND), Provider("frankfurt", FRANKFURT)
+    keys = {
+        region: program.add(KEY, f"key-{region}", {"arn": key_arn(region), "keyId": "1234abcd"}, provider=provider)
+        for region, provider in ((IRELAND, ireland), (FRANKFURT, frankfurt))
+    }
+    source = program.add(
+        INSTANCE,
+        "source",
+        {
+            "id": "db-ABC",
+            "identifier": "orders",
+            "arn": database_arn(IRELAND),
+            "storageEncrypted": True,
+            "kmsKeyId": key_arn(IRELAND),
+            "deletionProtection": True,
+            "skipFinalSnapshot": False,
+            "backupRetentionPeriod": 7,
+        },
+        {"kmsKeyId": [keys[IRELAND]]},
+        ireland,
+    )
+    program.add(
+        INSTANCE,
+        "replica",
+        {
+            "id": "db-DEF",
+            "identifier": "orders-replica",
+            "arn": database_arn(FRANKFURT, "orders-replica"),
+            "replicateSourceDb": database_arn(IRELAND),
+            "storageEncrypted": True,
+            "kmsKeyId": key_arn(FRANKFURT),
+            "deletionProtection": True,
+            "skipFinalSnapshot": True,
+            "backupRetentionPeriod": 1,
+        },
+        {"kmsKeyId": [keys[FRANKFURT]], "replicateSourceDb": [source]},
+        frankfurt,
+    )
+    program.add(
+        BACKUP_REPLICATION,
+        "copies",
+        {"sourceDbInstanceArn": database_arn(IRELAND), "kmsKeyId": key_arn(FRANKFURT), "retentionPeriod": 7},
+        {"kmsKeyId": [keys[FRANKFURT]], "sourceDbInstanceArn": [source]},
+        frankfurt,
+    )
+    return program
+
+
+def databases_in_preview() -> Program:
+    """The same program before its first update."""
+    program = databases()
+    for region in (IRELAND, FRANKFURT):
+        program[f"key-{region}"].props |= {"arn": UNKNOWN, "keyId": UNKNOWN}
+    program["source"].props |= {"id": UNKNOWN, "arn": UNKNOWN, "kmsKeyId": UNKNOWN}
+    program["replica"].props |= {"id": UNKNOWN, "arn": UNKNOWN, "kmsKeyId": UNKNOWN, "replicateSourceDb": UNKNOWN}
+    program["copies"].props |= {"kmsKeyId": UNKNOWN, "sourceDbInstanceArn": UNKNOWN}
+    return program
+
+
+def clusters() -> Program:
+    """A plain program, after its update: an Aurora global database over two regions."""
+    program = Program()
+    ireland = Provider("ireland", IRELAND)
+    whole = program.add(
+        GLOBAL_CLUSTER,
+        "whole",
+        {"id": "shop", "globalClusterIdentifier": "shop", "deletionProtection": True},
+        provider=ireland,
+    )
+    for site, region in SITES.items():
+        program.add(
+            CLUSTER,
+            f"{site}-cluster",
+            {
+                "id": f"shop-{site}",
+                "clusterIdentifier": f"shop-{site}",
+                "arn": f"arn:aws:rds:{region}:123456789012:cluster:shop-{site}",
+                "globalClusterIdentifier": "shop",
+                "storageEncrypted": True,
+                "kmsKeyId": key_arn(region),
+                "deletionProtection": True,
+                "skipFinalSnapshot": False,
+                "backupRetentionPeriod": 7,
+            },
+            {"globalClusterIdentifier": [whole]},
+            Provider(site, region),
+        )
+    return program
+
+
+def vault_arn(region: str) -> str:
+    return f"arn:aws:backup:{region}:123456789012:backup-vault:orders"
+
+
+def backups() -> Program:
+    """A plain program, after its update: a daily plan in Ireland that copies to a locked vault in Frankfurt."""
+    program = Program()
+    ireland, frankfurt = Provider("ireland", IRELAND), Provider("frankfurt", FRANKFURT)
+    vaults = {}
+    for region, provider in ((IRELAND, ireland), (FRANKFURT, frankfurt)):
+        vaults[region] = program.add(
+            VAULT,
+            f"vault-{region}",
+            {
+                "id": "orders",
+                "name": "orders",
+                "arn": vault_arn(region),
+                "kmsKeyArn": key_arn(region),
+                "forceDestroy": False,
+            },
+            provider=provider,
+        )
+        program.add(
+            LOCK, f"lock-{region}", {"backupVaultName": "orders"}, {"backupVaultName": [vaults[region]]}, provider
+        )
+    plan = program.add(
+        PLAN,
+        "plan",
+        {
+            "id": "plan-1",
+            "arn": f"arn:aws:backup:{IRELAND}:123456789012:backup-plan:plan-1",
+            "rules": [
+                {
+                    "ruleName": "daily",
+                    "targetVaultName": "orders",
+                    "schedule": "cron(0 5 * * ? *)",
+                    "lifecycle": {"deleteAfter": 35},
+                    "copyActions": [
+                        {"destinationVaultArn": vault_arn(FRANKFURT), "lifecycle": {"deleteAfter": 35}},
+                    ],
+                }
+            ],
+        },
+        {"rules": [vaults[IRELAND], vaults[FRANKFURT]]},
+        ireland,
+    )
+    program.add(
+        SELECTION,
+        "selection",
+        {"planId": "plan-1", "resources": [database_arn(IRELAND)]},
+        {"planId": [plan]},
+        ireland,
+    )
+    return program
+
+
+def backups_in_preview() -> Program:
+    """The same program before its first update."""
+    program = backups()
+    program["plan"].props |= {"id": UNKNOWN, "arn": UNKNOWN}
+    program["plan"].props["rules"][0]["copyActions"][0]["destinationVaultArn"] = UNKNOWN
+    program["selection"].props["planId"] = UNKNOWN
+    for region in (IRELAND, FRANKFURT):
+        program[f"vault-{region}"].props |= {"id": UNKNOWN, "arn": UNKNOWN}
+    return program
+
+
 def site() -> Program:
     """A site stack of Lockstep, after its update."""
     provider = Provider("primary", IRELAND)
@@ -247,10 +512,19 @@ def site() -> Program:
         "primary-alb",
         {"dnsName": balancer_name("primary", IRELAND), "zoneId": "Z32O12XQLNTSW2", "internal": False},
     )
-    template = program.add(TEMPLATE, "primary-template", {"id": "lt-0abc", "latestVersion": 1})
-    fleet = program.add(
-        GROUP, "primary-fleet", {"id": "primary-fleet", "name": "primary-fleet", "targetGroupArns": [arn(IRELAND)]}
+    template = program.add(
+        TEMPLATE,
+        "primary-template",
+        {
+            "id": "lt-0abc",
+            "latestVersion": 1,
+            "tagSpecifications": [
+                {"resourceType": "volume", "tags": {"Name": "primary"}},
+                {"resourceType": "instance", "tags": {"Name": "primary", "lockstep:release": "1.0.0"}},
+            ],
+        },
     )
+    fleet = add_fleet(program, "primary", IRELAND, balancer, provider)
     program.add(VPC, "primary-vpc", {"id": "vpc-0abc", "arn": "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-0abc"})
     program.add(ROLE, "primary-role", {"arn": "arn:aws:iam::123456789012:role/primary"})
     program.add(
@@ -268,6 +542,7 @@ def site() -> Program:
             "albZoneId": "Z32O12XQLNTSW2",
             "fleetName": "primary-fleet",
             "launchTemplateId": "lt-0abc",
+            "release": "1.0.0",
         },
         {
             "bucketName": [bucket],
@@ -295,7 +570,7 @@ def site_in_preview() -> Program:
     program["primary-alb"].props |= {"dnsName": UNKNOWN, "zoneId": UNKNOWN}
     program["primary-template"].props["id"] = UNKNOWN
     program["primary-vpc"].props |= {"id": UNKNOWN, "arn": UNKNOWN}
-    program["primary-fleet"].props |= {"id": UNKNOWN, "targetGroupArns": [UNKNOWN]}
+    _hide_fleet(program, "primary")
     program["contract"].props |= dict.fromkeys(
         ("bucketName", "bucketArn", "albDnsName", "albZoneId", "launchTemplateId"), UNKNOWN
     )
@@ -348,11 +623,13 @@ def whole() -> Program:
             "regions": dict(SITES),
             "bucketNames": {site: f"packages-{site}" for site in SITES},
             "siteDomains": {site: f"{site}.app.example.com" for site in SITES},
+            "releases": dict.fromkeys(SITES, "1.0.0"),
         },
         {
             "healthCheckIds": checks,
             "recordNames": names,
             "bucketNames": [OUTSIDE],
+            "releases": [OUTSIDE],
         },
     )
     return program
@@ -373,5 +650,5 @@ def whole_in_preview() -> Program:
         }
     program["replication"].props["arn"] = UNKNOWN
     unknown = dict.fromkeys(SITES, UNKNOWN)
-    program["contract"].props |= {"healthCheckIds": unknown, "bucketNames": unknown}
+    program["contract"].props |= {"healthCheckIds": unknown, "bucketNames": unknown, "releases": {}}
     return program

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lockstep_policies import buckets, findings, health_checks, traffic
+from lockstep_policies import GROUPS, buckets, findings, health_checks, traffic
 from tests.policies import programs
 from tests.policies.cases import props, sources, without
 from tests.policies.harness import UNKNOWN, analyze, configure, secret, servicer
@@ -66,6 +66,50 @@ def test_an_exemption_that_does_not_hold_is_a_violation_and_exempts_nothing(
     noticing.
     """
     assert unchecked_with(COMPLETE | change).rules(mandatory=True) == found
+
+
+@pytest.mark.parametrize("policy", GROUPS)
+def test_an_expired_exemption_is_a_violation_in_every_group(policy: str) -> None:
+    """Also where the group finds nothing else: whoever owned the exemption has to take it away."""
+    for base in (programs.site, programs.whole):
+        report = analyze(base(), {policy: {"exemptions": [COMPLETE | {"expires": "2026-05-31"}]}})
+        assert report.rules(mandatory=True) == [f"{GROUPS[policy]}/exemption"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "base", "damage", "rule", "resource"),
+    [
+        (
+            "databases-outlive-their-region",
+            programs.databases,
+            props("source", deletionProtection=False),
+            "databases/deletion",
+            "source",
+        ),
+        ("backups-leave-their-region", programs.backups, without("selection"), "backups/selection", "plan"),
+        (
+            "fleets-carry-the-load",
+            programs.fleets,
+            props("primary-fleet", healthCheckType="EC2"),
+            "fleet/elb-check",
+            "primary-fleet",
+        ),
+        (
+            "sites-run-one-release",
+            programs.whole,
+            props("contract", releases={"primary": "1.0.0"}),
+            "releases/same-release",
+            "contract",
+        ),
+    ],
+)
+def test_an_exemption_holds_in_every_group(policy: str, base: Any, damage: Any, rule: str, resource: str) -> None:
+    """A policy without a way past it is switched off as a whole."""
+    program = base()
+    damage(program)
+    assert analyze(program).rules(mandatory=True) == [rule]
+    exemption = COMPLETE | {"rule": rule, "resource": resource}
+    assert analyze(program, {policy: {"exemptions": [exemption]}}).findings == []
 
 
 def test_an_exemption_can_not_exempt_exemptions() -> None:

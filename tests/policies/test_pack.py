@@ -16,7 +16,21 @@ import yaml
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
+from lockstep_policies import (
+    GROUPS,
+    POLICIES,
+    backups,
+    buckets,
+    databases,
+    fleets,
+    health_checks,
+    regions,
+    releases,
+    rules,
+    traffic,
+)
 from tests.policies import programs
+from tests.policies.cases import rules_named
 from tests.policies.harness import configure
 
 PACK = Path(__file__).parents[2] / "policies"
@@ -84,6 +98,10 @@ def test_groups_are_mandatory_and_what_is_not_proved_is_advisory(info: analyzer_
     assert levels == {
         "traffic-fails-over": analyzer_pb2.MANDATORY,
         "packages-in-two-regions": analyzer_pb2.MANDATORY,
+        "databases-outlive-their-region": analyzer_pb2.MANDATORY,
+        "backups-leave-their-region": analyzer_pb2.MANDATORY,
+        "fleets-carry-the-load": analyzer_pb2.MANDATORY,
+        "sites-run-one-release": analyzer_pb2.MANDATORY,
         "sites-keep-to-their-region": analyzer_pb2.MANDATORY,
         "not-proved-yet": analyzer_pb2.ADVISORY,
     }
@@ -101,6 +119,24 @@ def test_every_policy_says_what_to_do(info: analyzer_pb2.AnalyzerInfo) -> None:
         assert policy.url.startswith("https://")
         assert "disaster-recovery" in policy.tags
         assert policy.policy_type == analyzer_pb2.POLICY_TYPE_STACK
+
+
+def test_the_list_of_rules_has_every_rule_and_no_other() -> None:
+    """Exemptions name rules, and the documentation lists them from here."""
+    modules = {
+        "traffic": (traffic, health_checks),
+        "buckets": (buckets,),
+        "databases": (databases,),
+        "backups": (backups,),
+        "fleet": (fleets,),
+        "releases": (releases,),
+        "regions": (regions,),
+    }
+    assert {group: set(listed) for group, listed in rules.RULES.items()} == {
+        group: rules_named(*parts) for group, parts in modules.items()
+    }
+    assert set(GROUPS.values()) == set(rules.RULES)
+    assert [policy.name for policy in POLICIES if policy.name not in GROUPS] == ["not-proved-yet"]
 
 
 def test_the_pack_needs_neither_the_program_nor_pulumi_aws() -> None:

@@ -188,7 +188,9 @@ CASES = [
         lambda p: p.add(
             "aws:rds/instance:Instance",
             "replica",
-            {"replicateSourceDb": f"arn:aws:rds:{FRANKFURT}:123456789012:db:app"},
+            programs.databases()["replica"].props
+            | {"kmsKeyId": key(IRELAND), "replicateSourceDb": f"arn:aws:rds:{FRANKFURT}:123456789012:db:app"}
+            | {"arn": programs.database_arn(IRELAND)},
             provider=p.provider,
         ),
         outcome=PASSES,
@@ -419,7 +421,7 @@ def test_the_first_preview_of_a_site_passes_with_advisories() -> None:
     """Ids, ARNs and names of balancers are unknown then: a violation would block the first deployment for good."""
     report = analyze(programs.site_in_preview())
     assert report.rules(mandatory=True) == []
-    assert report.rules(mandatory=False) == ["buckets/transport", "regions/contract"]
+    assert report.rules(mandatory=False) == ["buckets/transport", "fleet/zones", "regions/contract"]
 
 
 def test_the_first_preview_of_the_global_stack_passes_with_advisories() -> None:
@@ -440,5 +442,5 @@ def test_the_group_does_not_apply_to_other_programs() -> None:
     program = programs.traffic()
     program.provider = Provider("default_7_51_1", IRELAND)
     report = analyze(program)
-    assert report.not_applicable == [POLICY]
+    assert report.not_applicable == ["sites-run-one-release", POLICY]
     assert report.findings == []

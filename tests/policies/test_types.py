@@ -12,7 +12,19 @@ from typing import Final
 
 import pytest
 
-from lockstep_policies import buckets, contracts, global_types, health_checks, regions, traffic
+from lockstep_policies import (
+    backups,
+    buckets,
+    contracts,
+    databases,
+    fleets,
+    global_types,
+    health_checks,
+    keys,
+    regions,
+    releases,
+    traffic,
+)
 from lockstep_policies.global_types import GLOBAL_MODULES, GLOBAL_TYPES, is_global
 
 _CLASS: Final = re.compile(r"super\(\w+, __self__\)\.__init__\(\s*'(aws:[^']+)',\s*resource_name,\s*__props__")
@@ -22,7 +34,19 @@ _OUTPUT: Final = re.compile(
 )
 _ARGUMENT: Final = re.compile(r"__props__\.__dict__\[\"(\w+)\"\]")
 _TOKEN: Final = re.compile(r"\"(aws:\w+/\w+:\w+)\"")
-_MODULES: Final = (buckets, contracts, global_types, health_checks, regions, traffic)
+_MODULES: Final = (
+    backups,
+    buckets,
+    contracts,
+    databases,
+    fleets,
+    global_types,
+    health_checks,
+    keys,
+    regions,
+    releases,
+    traffic,
+)
 
 
 def _package() -> Path:
@@ -132,7 +156,54 @@ READ: Final = {
     buckets.REPLICATION[0]: {"bucket", "role", "rules", "region"},
     buckets.LOGGING[0]: {"targetBucket"},
     buckets.LOGGING[1]: {"targetBucket"},
-    regions.GROUP_TYPES[0]: {"name"},
+    fleets.GROUPS[0]: {
+        "name",
+        "vpcZoneIdentifiers",
+        "availabilityZones",
+        "healthCheckType",
+        "suspendedProcesses",
+        "minSize",
+        "targetGroupArns",
+        "trafficSources",
+        "loadBalancers",
+    },
+    fleets.ATTACHMENTS[0]: {"autoscalingGroupName", "lbTargetGroupArn", "elb"},
+    fleets.ATTACHMENTS[1]: {"autoscalingGroupName", "trafficSource"},
+    fleets.SUBNETS[0]: {"availabilityZone", "availabilityZoneId"},
+    fleets.SUBNETS[1]: {"availabilityZone", "availabilityZoneId"},
+    fleets.TARGETS[0]: {"arn", "healthCheck"},
+    fleets.LISTENERS[0]: {"loadBalancerArn", "defaultActions"},
+    databases.INSTANCES[0]: {
+        "arn",
+        "identifier",
+        "replicateSourceDb",
+        "kmsKeyId",
+        "storageEncrypted",
+        "deletionProtection",
+        "skipFinalSnapshot",
+        "backupRetentionPeriod",
+    },
+    databases.CLUSTERS[0]: {
+        "arn",
+        "clusterIdentifier",
+        "replicationSourceIdentifier",
+        "globalClusterIdentifier",
+        "kmsKeyId",
+        "storageEncrypted",
+        "deletionProtection",
+        "skipFinalSnapshot",
+        "backupRetentionPeriod",
+    },
+    databases.GLOBAL_CLUSTERS[0]: {"globalClusterIdentifier", "deletionProtection"},
+    databases.BACKUP_REPLICATIONS[0]: {"sourceDbInstanceArn", "kmsKeyId", "retentionPeriod"},
+    backups.PLANS[0]: {"rules"},
+    backups.SELECTIONS[0]: {"planId", "resources"},
+    backups.VAULTS[0]: {"arn", "name", "kmsKeyArn", "forceDestroy"},
+    backups.AIR_GAPPED[0]: {"encryptionKeyArn"},
+    backups.LOCKS[0]: {"backupVaultName"},
+    keys.KEYS[0]: {"arn", "keyId"},
+    keys.ALIASES[0]: {"arn"},
+    releases.TEMPLATES[0]: {"tagSpecifications"},
 }
 
 
@@ -154,6 +225,13 @@ def test_every_property_that_a_check_reads_is_compared() -> None:
         "bucketArn",
         "siteDomain",
         "appDomain",
+        "rpoSeconds",
+        "release",
+        "releases",
+        "readyInstances",
+        "loadInstances",
+        "databaseArns",
+        *releases.SAME_EVERYWHERE,
         *regions.SITE_PROMISES,
         contracts.REGIONS,
         contracts.BUCKET_NAMES,
@@ -179,6 +257,15 @@ def test_every_property_that_a_check_reads_is_compared() -> None:
             "deleteMarkerReplicationStatus",
             "deleteMarkerReplication",
             "sites",
+            "resourceType",
+            "tags",
+            "schedule",
+            "lifecycle",
+            "ruleName",
+            "destinationVaultArn",
+            # Options of the policies.
+            "loadInstances",
+            "rpoSeconds",
         }
         assert read - listed - contract - nested == set(), module
 
@@ -197,6 +284,8 @@ def test_nested_names_exist() -> None:
             "deleteMarkerReplicationStatus",
         },
         "route53": {"evaluateTargetHealth", "awsRegion"},
+        "backup": {"copyActions", "destinationVaultArn", "deleteAfter", "ruleName"},
+        "ec2": {"resourceType"},
     }
     for module, names in blocks.items():
         source = (_package() / module / "_inputs.py").read_text()

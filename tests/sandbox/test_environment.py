@@ -56,6 +56,7 @@ def test_boto3_and_pulumi_are_pointed_at_the_sandbox(state: SandboxState) -> Non
 def test_requests_to_the_sites_names_go_through_the_gateway(state: SandboxState) -> None:
     """No resolver of this machine knows those names: without the proxy a deployment can't see which release answers."""
     assert environment.applied(state, USER)["LOCKSTEP_HTTP_PROXY"] == "http://127.0.0.1:4080"
+    assert environment.applied(state, USER)["LOCKSTEP_NAME_SERVER"] == "127.0.0.1:4053"
     before = {**USER, "LOCKSTEP_HTTP_PROXY": "http://mine:3128"}
     assert environment.restored(environment.applied(state, before)) == before
 
