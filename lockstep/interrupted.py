@@ -267,11 +267,17 @@ def _health_check(client: Client, inputs: Inputs, type: str) -> list[str]:
     return found
 
 
+def _alarm(client: Client, inputs: Inputs, type: str) -> list[str]:
+    found = _ask(client("cloudwatch"), "describe_alarms", AlarmNames=[inputs["name"]])
+    return [item["AlarmName"] for item in found.get("MetricAlarms", [])]
+
+
 Finder = Callable[[Client, Inputs, str], list[str]]
 
 _FINDERS: Mapping[str, Finder] = {
     **dict.fromkeys(_EC2_TYPES, _ec2),
     "aws:autoscaling/group:Group": _auto_scaling_group,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
     "aws:ec2/route:Route": _route,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
     "aws:iam/instanceProfile:InstanceProfile": _instance_profile,

@@ -87,7 +87,12 @@ def test_named_resources_are_found(made: Made, aws: Any) -> None:
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = made("aws:iam/role:Role", assumeRolePolicy=document)
     profile = made("aws:iam/instanceProfile:InstanceProfile", role=role)
-    assert [each.id for each in made.found(aws)] == [bucket, role, profile]
+    alarm = made(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        name="drain", namespace="Lockstep", metricName="Drain", comparisonOperator="GreaterThanOrEqualToThreshold",
+        threshold=1, evaluationPeriods=1, period=60, statistic="Maximum",
+    )  # fmt: skip
+    assert [each.id for each in made.found(aws)] == [bucket, role, profile, alarm]
 
 
 def test_records_and_checks_are_found(made: Made, aws: Any) -> None:
@@ -117,6 +122,7 @@ def test_records_and_checks_are_found(made: Made, aws: Any) -> None:
         ("aws:lb/loadBalancer:LoadBalancer", {"name": "none"}),
         ("aws:lb/targetGroup:TargetGroup", {"name": "none"}),
         ("aws:autoscaling/group:Group", {"name": "none"}),
+        ("aws:cloudwatch/metricAlarm:MetricAlarm", {"name": "none"}),
         ("aws:ec2/route:Route", {"routeTableId": "rtb-12345678", "destinationCidrBlock": "0.0.0.0/0"}),
         ("aws:s3/bucketVersioning:BucketVersioning", {"bucket": "orders-packages"}),
     ],

@@ -411,7 +411,8 @@ def test_a_request_shows_who_answers_at_a_name(
     assert request("http://absent.example.com/") == (
         7,
         "",
-        "warning: no answer: absent.example.com: there is no such name (NXDOMAIN)\n",
+        "warning: no answer: absent.example.com: there is no such name (NXDOMAIN); `lockstep sandbox status` and "
+        "`lockstep status` show what is up\n",
     )
     said = b"HTTP/1.1 200 OK\r\nLockstep-Release: 1.0.0\r\nContent-Length: 5\r\n\r\nhello"
     with balancer(answering(said)) as port:
