@@ -18,8 +18,9 @@ def interrupt(shell: Shell, release: str, when: str, *signals: str) -> tuple[int
     """Deploy `release`, and send `signals` once it has said `when`; returns its exit code and what it said."""
     sent = "\n".join(f"kill -{each} $pid; sleep 0.3" for each in signals)
     done = shell(
-        f"""lockstep deploy {release} --yes 2>said & pid=$!
-        until grep -q "{when}" said; do kill -0 $pid || break; sleep 0.05; done
+        f"""rm -f said
+        lockstep deploy {release} --yes 2>said & pid=$!
+        until grep -qs "{when}" said; do kill -0 $pid || break; sleep 0.05; done
         {sent}
         wait $pid; code=$?
         cat said >&2; exit $code""",
