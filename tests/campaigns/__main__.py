@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.campaigns import faults, kills
 from tests.campaigns.cases import Case
-from tests.campaigns.kinds import KINDS
+from tests.campaigns.kinds import KINDS_OF
 from tests.campaigns.record import OK, Record, UncommittedError, code
 from tests.campaigns.site import SPEED, Site, site
 
@@ -39,7 +39,10 @@ def _kills_of(made: Site, kinds: Sequence[str]) -> dict[str, list[str]]:
 CAMPAIGNS = {
     each.name: each
     for each in (
-        Campaign("kills", list(KINDS), SPEED, _kills_of, lambda made, case: kills.run(made, Case.parse(case))),
+        *(
+            Campaign(name, kinds, SPEED, _kills_of, lambda made, case: kills.run(made, Case.parse(case)))
+            for name, kinds in KINDS_OF.items()
+        ),
         Campaign(
             "faults",
             list(faults.cases()),

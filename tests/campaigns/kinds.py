@@ -200,3 +200,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         partial(_settle, at=_record(SETTLED), stage=None, forward=True, until=_half_recorded), changes
     ),
 }
+
+# By campaign: what is killed is on its way forward, or on its way back and when it is settled.
+_BACK: Final = ("undo", "settle")
+KINDS_OF: Final = {
+    "kills": [kind for kind in KINDS if not kind.startswith(_BACK)],
+    "undo-kills": [kind for kind in KINDS if kind.startswith(_BACK)],
+}
