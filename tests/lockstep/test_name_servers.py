@@ -5,9 +5,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dns.resolver
 import pytest
-from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import CNAME, NS, QTYPE, RCODE, RR, A, DNSRecord
 
+from lockstep import name_servers
 from lockstep.name_servers import VARIABLE, NameServers, NoAnswerError
 
 NAME = "orders.example.com"
@@ -29,7 +31,11 @@ def answering(targets: list[str], *, rcode: int = RCODE.NOERROR, cut: int | None
                 question = DNSRecord.parse(data)
                 reply = question.reply()
                 reply.header.rcode = rcode
-                if targets and question.q.qtype == QTYPE.CNAME:
+                if question.q.qtype == QTYPE.NS:
+                    reply.add_answer(RR(question.q.qname, QTYPE.NS, rdata=NS("ns-1.awsdns.example")))
+                elif question.q.qtype == QTYPE.A:
+                    reply.add_answer(RR(question.q.qname, QTYPE.A, rdata=A("127.0.0.1")))
+                elif targets and question.q.qtype == QTYPE.CNAME:
                     target = targets[number % len(targets)]
                     number += 1
                     reply.add_answer(RR(question.q.qname, QTYPE.A, rdata=A("192.0.2.1")))
@@ -86,6 +92,25 @@ def test_nobody_there_is_no_answer() -> None:
         targets(address)
 
 
+def test_the_zones_own_servers_are_asked_as_the_machines_resolver_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver answers from its cache, and would tell for as long as the TTL that a site isn't drained."""
+    with answering([SITES[0]]) as resolving, answering([SITES[1]]) as own:
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = ["127.0.0.1"], int(resolving.rpartition(":")[2])
+        monkeypatch.setattr(name_servers, "_PORT", int(own.rpartition(":")[2]))
+        assert NameServers("example.com", environ={}, resolver=resolver).targets(NAME, 2) == {SITES[1]}
+
+
+def test_a_zone_without_servers_is_told() -> None:
+    """Somebody has to find out that it is the resolver, or the zone's name."""
+    resolver = dns.resolver.Resolver(configure=False)
+    with answering([], rcode=RCODE.NXDOMAIN) as address:
+        resolver.nameservers, resolver.port = ["127.0.0.1"], int(address.rpartition(":")[2])
+        servers = NameServers("example.com", environ={}, resolver=resolver)
+        with pytest.raises(NoAnswerError, match=r"of example\.com aren't known"):
+            servers.targets(NAME, 2)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:dns", ":53"])
 def test_an_address_that_is_none_is_named(address: str) -> None:
     """Somebody has to find out which variable it is."""
@@ -106,6 +131,6 @@ def test_a_message_that_points_into_itself_ends() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         host, port = server.getsockname()
-        with pytest.raises(NoAnswerError, match="circles"):
+        with pytest.raises(NoAnswerError, match="pointer"):
             targets(f"{host}:{port}", times=1)
         thread.join()
