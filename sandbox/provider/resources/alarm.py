@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from sandbox.provider.aws import Aws
-from sandbox.provider.calls import ID, Call, UnusableAnswerError, deleting, fill, joining, reading, search, tag_list
+from sandbox.provider.calls import ID, Call, deleting, fill, joining, reading, tag_list
 from sandbox.provider.schema import (
     AutoName,
     Change,
@@ -112,10 +112,8 @@ _PARAMETERS = {
 
 
 def _create_alarm(aws: Aws, inputs: State) -> str:
+    """As pulumi-aws, without asking whether there is one: PutMetricAlarm "creates or updates" (API Reference)."""
     name = str(inputs["name"])
-    if search("MetricAlarms[0]", aws.call("cloudwatch", "describe_alarms", AlarmNames=[name])):
-        # PutMetricAlarm would change the one that is there.
-        raise UnusableAnswerError(f'CloudWatch metric alarm "{name}" already exists')
     parameters = fill(_PARAMETERS, "", inputs)
     if inputs.get("tagsAll"):
         parameters["Tags"] = tag_list(inputs["tagsAll"])

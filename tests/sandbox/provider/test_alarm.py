@@ -6,7 +6,6 @@ import pytest
 from moto.core.utils import get_service_model
 
 from sandbox.api.server import ApiServer
-from sandbox.provider.engine import ProviderError
 from sandbox.provider.schema import State
 from tests.sandbox.provider.program import Program, Resource
 
@@ -127,10 +126,11 @@ def test_a_threshold_and_a_tag_changed_by_hand_are_found_and_repaired(alarm: Res
     assert alarm.refresh() == frozenset()
 
 
-def test_an_alarm_that_exists_is_not_taken_over(alarm: Resource, program: Program) -> None:
-    """Without it two programs change one alarm in turn: PutMetricAlarm doesn't ask whether it is there."""
-    with pytest.raises(ProviderError, match='"drain-primary" already exists'):
-        program.up(ALARM, **DRAIN)
+def test_an_alarm_that_exists_is_taken_over_as_on_aws(alarm: Resource, program: Program, cloudwatch: Any) -> None:
+    """An update that was killed after it had made the alarm goes on by itself on AWS, and has to here."""
+    again = program.up(ALARM, **{**DRAIN, "threshold": 0.7})
+    assert (again.id, live(cloudwatch)["Threshold"]) == (alarm.id, 0.7)
+    assert alarm.refresh() == {"threshold"}
 
 
 def test_deleted_by_hand_it_is_gone_and_deleting_it_again_is_fine(alarm: Resource, cloudwatch: Any) -> None:
