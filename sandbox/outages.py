@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 from lockstep.errors import FailedUnchangedError, IncompleteError, InvalidInputError
 from sandbox.state import SandboxState
 
+CONTROL_PLANES: Final = {"iam": "us-east-1", "route53": "us-east-1"}
+"""Where requests of global services are served, whatever region they are signed for (AWS Fault Isolation Boundaries,
+"Global services").
+"""
+
 PATH: Final = "/_sandbox/outages"
 """On the API: `GET` tells how each lost region is lost, `POST` loses one or has it back. See `sandbox.api.outages`."""
 

@@ -1,17 +1,18 @@
 """HTTP servers on loopback, for as long as a block lasts."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler, ABC):
     """A handler with `respond` for every method, whose answers take one line; it says nothing on the terminal."""
 
+    @abstractmethod
     def respond(self) -> None:
         """Answer; `self.command` is the method."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Respond."""

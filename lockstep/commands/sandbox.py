@@ -26,8 +26,6 @@ app = typer.Typer(
 )
 
 MEBIBYTE = 1024 * 1024
-# Those of Route 53 and IAM (AWS Fault Isolation Boundaries, "Global services"), so that losing it is about every site.
-CONTROL_PLANES = ("us-east-1",)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -185,7 +183,8 @@ def lose(
         console.data_json({"lost": {name: asdict(outage) for name, outage in found.items()}})
     else:
         console.progress(f"{region} is lost ({how}), with {found[region].processes} balancers and machines")
-        _warn_of_no_site(root, region)
+        if region not in outages.CONTROL_PLANES.values():
+            _warn_of_no_site(root, region)
         console.progress(f"to have it back: lockstep sandbox heal {region}")
 
 
@@ -194,7 +193,7 @@ def _warn_of_no_site(root: Path, region: str) -> None:
     from lockstep import config
 
     regions = sorted(site.region for site in config.load(root, project.GLOBAL_STACK).sites)
-    if region not in regions and region not in CONTROL_PLANES:
+    if region not in regions:
         console.warning(f"no site is in {region}: the sites' regions are {', '.join(regions)}")
 
 

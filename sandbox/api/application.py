@@ -17,6 +17,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from sandbox.api import control, faults, unsupported
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.request_context import RequestContext, answering
+from sandbox.outages import CONTROL_PLANES
 
 SECURE = "lockstep.secure"
 SOURCE_VPCE = "lockstep.source_vpce"
@@ -185,7 +186,7 @@ def _fault(environ: dict[str, Any], context: RequestContext) -> faults.Met | Non
     if stream.seekable():
         stream.seek(0)
     signed = context.region or faults.bucket_region(environ["PATH_INFO"])
-    region = faults.CONTROL_PLANES.get(operation.service, signed)
+    region = CONTROL_PLANES.get(operation.service, signed)
     agent = environ.get("HTTP_USER_AGENT", "")
     return faults.begin(faults.Call(region, operation.service, operation.name, agent))
 

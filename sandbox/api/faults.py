@@ -21,11 +21,6 @@ from sandbox.api import control
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.unsupported import ErrorResponse, Operation, error_response
 
-CONTROL_PLANES: Final = {"iam": "us-east-1", "route53": "us-east-1"}
-"""Where requests of global services are served, whatever region they are signed for (AWS Fault Isolation Boundaries,
-"Global services").
-"""
-
 # What each kind does to a request; `capacity` isn't about requests but about instances that are to be launched.
 KINDS: Final = ("refuse", "vanish", "throttle", "deny", "capacity")
 # API references, "Common errors" of each; all others say ThrottlingException.

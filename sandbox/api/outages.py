@@ -1,7 +1,7 @@
 """Regions that are lost: their API, machines and balancers go together, and come back as they were.
 
 A lost region's requests are refused or held by its API (us-east-1's are those of Route 53 and IAM too:
-`faults.CONTROL_PLANES`), its processes stand still, and nothing is done there meanwhile. Only what isn't in a region
+`CONTROL_PLANES`), its processes stand still, and nothing is done there meanwhile. Only what isn't in a region
 goes on: name servers and health checkers.
 
 `GET` of PATH tells them; `POST` of `{"region": R, "how": "vanish" | "refuse"}` loses a region, with `null` for `how` it

@@ -14,7 +14,7 @@ from lockstep import automation, release_setting
 from lockstep import aws as factory
 from lockstep.commands.status import status
 from lockstep.config.naming import package_bucket_name
-from lockstep.deployment_record import DeploymentRecord, InProgress, Stage, parameter_name
+from lockstep.deployment_record import DeploymentRecord, parameter_name
 from lockstep.errors import ExitCode
 from lockstep.lease import Holder, Lease
 from lockstep.site_probe import PROXY_VARIABLE, RELEASE_HEADER
@@ -24,21 +24,8 @@ from tests.lockstep.publishing import conftest as publishing
 from tests.lockstep.publishing.regions import ACCOUNT, APPLICATION, Regions, is_reading
 from tests.lockstep.site_fleets import SITES, SiteGroup, context_of, make_group
 from tests.lockstep.site_traffic import DOMAIN, HostedTraffic
+from tests.lockstep.test_status import BEGUN, SETTLED
 
-NOW = "2026-01-01T00:00:00Z"
-SETTLED = DeploymentRecord().settle("1.0.0", NOW, SITES)
-BEGUN = SETTLED.begin(
-    InProgress(
-        id="1",
-        release_to="1.1.0",
-        release_from="1.0.0",
-        sites_from=dict.fromkeys(SITES, "1.0.0"),
-        versions_from=dict.fromkeys(SITES, 1),
-        started_at=NOW,
-        holder="me",
-        stage=Stage.ROLLING,
-    )
-)
 LOST = SITES["secondary"]
 
 regions = publishing.regions

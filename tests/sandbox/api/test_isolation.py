@@ -53,8 +53,8 @@ def take_turns(turn: Callable[[], None], dealt: Dealt, capfd: pytest.CaptureFixt
     assert capfd.readouterr().err.count(f"failed: ValueError: {dealt.bad} is bad") == 1
 
 
-def test_groups(aws: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """A group that can't be settled would leave those of every region without replacements."""
+def two_groups(aws: Any) -> Fleet:
+    """Groups `fleet` and `other`."""
     fleet = Fleet(aws)
     fleet.create()
     fleet.asg.create_auto_scaling_group(
@@ -64,6 +64,12 @@ def test_groups(aws: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         LaunchTemplate={"LaunchTemplateId": fleet.template},
         VPCZoneIdentifier=fleet.subnets[0],
     )
+    return fleet
+
+
+def test_groups(aws: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """A group that can't be settled would leave those of every region without replacements."""
+    two_groups(aws)
     dealt = Dealt(lambda group: str(group.name))
     monkeypatch.setattr(autoscaling_members, "settle", dealt)
     take_turns(data_plane._settle_groups, dealt, capfd)
@@ -71,15 +77,7 @@ def test_groups(aws: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 
 def test_instance_refreshes(aws: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """A deployment that can't go on would stop the other site's."""
-    fleet = Fleet(aws)
-    fleet.create()
-    fleet.asg.create_auto_scaling_group(
-        AutoScalingGroupName="other",
-        MinSize=0,
-        MaxSize=1,
-        LaunchTemplate={"LaunchTemplateId": fleet.template},
-        VPCZoneIdentifier=fleet.subnets[0],
-    )
+    fleet = two_groups(aws)
     for name in ("fleet", "other"):
         fleet.asg.start_instance_refresh(AutoScalingGroupName=name)
     dealt = Dealt(lambda group, _refresh: str(group.name))
