@@ -180,10 +180,8 @@ class SiteFleet:
 
     def is_same(self, template_id: str, one: int, other: int) -> bool:
         """Whether two versions of the launch template start the same instances."""
-        return bool(
-            self._version(template_id, str(one))["LaunchTemplateData"]
-            == self._version(template_id, str(other))["LaunchTemplateData"]
-        )
+        one_data, other_data = (self._version(template_id, str(each))["LaunchTemplateData"] for each in (one, other))
+        return bool(_in_order(one_data) == _in_order(other_data))
 
     def use_version(self, facts: FleetFacts, version: int) -> None:
         """Have the group start its next instances from `version`; those that run stay as they are."""
@@ -313,6 +311,13 @@ class SiteFleet:
         answer = self._ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
         found: dict[str, Any] = answer["LaunchTemplateVersions"][0]
         return found
+
+
+def _in_order(data: Any) -> Any:
+    """A launch template's data with its lists sorted: providers send tags and sets in any order, and none matters."""
+    if isinstance(data, Mapping):
+        return {name: _in_order(data[name]) for name in sorted(data)}
+    return sorted(map(_in_order, data), key=repr) if isinstance(data, list) else data
 
 
 def _release_of(version: Mapping[str, Any]) -> str | None:

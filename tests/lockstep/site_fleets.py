@@ -42,9 +42,9 @@ class SiteGroup:
     def autoscaling(self) -> Any:
         return self.aws("autoscaling", self.region)
 
-    def add_version(self, release: str) -> int:
-        """A newer version of the template, which starts `release`."""
-        data = _data(self.region, release)
+    def add_version(self, release: str, **more_tags: str) -> int:
+        """A newer version of the template, which starts `release`, with its instances' tags in the given order."""
+        data = _data(self.region, release, more_tags)
         self.aws("ec2", self.region).create_launch_template_version(
             LaunchTemplateId=self.template, LaunchTemplateData=data
         )
@@ -84,7 +84,7 @@ def make_group(aws: Callable[..., Any], site: str, release: str = "1.0.0", *, in
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     zone = f"{region}a"
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.0.0/20", AvailabilityZone=zone)["Subnet"]["SubnetId"]
-    template = ec2.create_launch_template(LaunchTemplateName=site, LaunchTemplateData=_data(region, release))
+    template = ec2.create_launch_template(LaunchTemplateName=site, LaunchTemplateData=_data(region, release, {}))
     targets = balancing.create_target_group(Name=site, Protocol="HTTP", Port=8080, VpcId=vpc)["TargetGroups"][0]
     made = SiteGroup(aws, site, region, template["LaunchTemplate"]["LaunchTemplateId"])
     made.autoscaling.create_auto_scaling_group(
@@ -103,8 +103,8 @@ def make_group(aws: Callable[..., Any], site: str, release: str = "1.0.0", *, in
     return made
 
 
-def _data(region: str, release: str) -> Mapping[str, Any]:
-    tags = [{"Key": RELEASE_TAG, "Value": release}]
+def _data(region: str, release: str, more_tags: Mapping[str, str]) -> Mapping[str, Any]:
+    tags = [{"Key": key, "Value": value} for key, value in {RELEASE_TAG: release, **more_tags}.items()]
     return {
         "ImageId": images.image_id(region, image_name()),
         "InstanceType": "t3.micro",

@@ -201,6 +201,15 @@ def test_the_newest_version_is_told_with_its_release(aws: Aws) -> None:
     assert not fleet.is_same(made.template, 1, 2)
 
 
+def test_versions_are_the_same_whatever_order_their_tags_are_sent_in(aws: Aws) -> None:
+    """A provider sends them in any: a site that runs what it should would be rolled for nothing."""
+    made = make_group(aws, SITE)
+    fleet = fleet_of(aws)
+    one = made.add_version("1.0.0", Name="orders", team="a")
+    assert fleet.is_same(made.template, one, made.add_version("1.0.0", team="a", Name="orders"))
+    assert not fleet.is_same(made.template, one, made.add_version("1.0.0", team="orders", Name="a"))
+
+
 def test_only_versions_of_the_group_are_changed_by_using_one(aws: Aws) -> None:
     """Instances that serve must not go because of it."""
     made = make_group(aws, SITE)

@@ -247,6 +247,8 @@ def test_a_dead_api_shows_the_last_lines_of_its_log(checkout: Checkout) -> None:
 
 
 MOMENTS = ("at once", "state", "AWS API", "name server", "HTTP proxy", "Pulumi provider", "stacks")
+# The provider is ready last, and the stacks are made by then.
+LAST_MOMENTS = ("Pulumi provider", "stacks")
 
 
 @pytest.mark.parametrize(
@@ -272,8 +274,8 @@ def test_up_that_is_killed_leaves_nothing(checkout: Checkout, number: signal.Sig
         assert checkout.left_over() == []
 
     def settled() -> bool:
-        # After its last line it may have finished before the signal came: then the sandbox is up, and in order.
-        up = moment == "stacks" and checkout.run("sandbox", "status").returncode == 0
+        # After its last lines it may have finished before the signal came: then the sandbox is up, and in order.
+        up = moment in LAST_MOMENTS and checkout.run("sandbox", "status").returncode == 0
         return up or not checkout.left_over()
 
     eventually(settled, "nothing is left")
