@@ -11,21 +11,17 @@ from tests.debian import pytest_report_teststatus as pytest_report_teststatus
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# About half of the time that tests with the engine take; see `pytest_collection_modifyitems`.
-HALF_OF_THE_ENGINE = frozenset({"test_deploy.py", "test_by_hand.py", "test_policies.py"})
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have each of two workers, who get half of the list, begin with tests that take minutes, module by module.
+    """Have each of two workers, who get half of the list, begin with tests that take minutes.
 
-    At the end they would leave one of them alone with the last few, and take a module's sandbox apart between both.
+    At the end they would leave one of them alone with the last few. All that share a sandbox go to the same worker.
     """
-    engine = [item for item in items if item.get_closest_marker("engine")]
-    rest = [item for item in items if not item.get_closest_marker("engine")]
-    ours = [item for item in engine if item.path.name in HALF_OF_THE_ENGINE]
-    theirs = [item for item in engine if item.path.name not in HALF_OF_THE_ENGINE]
-    middle = max(0, len(items) // 2 - len(ours))
-    items[:] = [*ours, *rest[:middle], *theirs, *rest[middle:]]
+    sharing = [item for item in items if "serving" in getattr(item, "fixturenames", ())]
+    engine = [item for item in items if item.get_closest_marker("engine") and item not in sharing]
+    rest = [item for item in items if item not in sharing and item not in engine]
+    middle = max(0, len(items) // 2 - len(sharing))
+    items[:] = [*sharing, *rest[:middle], *engine, *rest[middle:]]
 
 
 @pytest.fixture(scope="session")
@@ -45,13 +41,18 @@ def tool_path() -> str:
 @pytest.fixture
 def engine_environment(tmp_path: Path, tool_path: str) -> dict[str, str]:
     """An environment for the Pulumi CLI with a backend and a home of its own, and no provider."""
-    (tmp_path / "backend").mkdir()
+    return environment_of_engine(tmp_path, tool_path)
+
+
+def environment_of_engine(folder: Path, tool_path: str) -> dict[str, str]:
+    """An environment for the Pulumi CLI with backend and home in `folder`, and no provider."""
+    (folder / "backend").mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment | {
         "PATH": tool_path,
-        "PULUMI_HOME": str(tmp_path / "pulumi"),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
+        "PULUMI_HOME": str(folder / "pulumi"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

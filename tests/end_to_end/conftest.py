@@ -1,86 +1,74 @@
-"""A copy of the checkout and a sandbox of its own for each test, used through a shell as a person would."""
+"""Sandboxes for tests with the real CLI and engine: one of a test's own, or one that serves already and is shared."""
 
-import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.campaigns.record import checkout as copy_checkout
-from tests.conftest import ROOT
-
-STACKS = ("primary", "secondary", "global")
-TIMEOUT_SECONDS = 300
-SPEED = "6"
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Runs lines in the checkout's copy, with the sandbox's environment."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def __call__(
-        self, line: str, *, expect: int | None = 0, folder: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `line` in bash; fail the test unless it exits with `expect` (None: whatever it exits with)."""
-        done = subprocess.run(
-            ["bash", "-c", f'variables=$(lockstep sandbox env) || exit 97\neval "$variables"\n{line}'],
-            cwd=folder or self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-        if expect is not None and done.returncode != expect:
-            pytest.fail(f"`{line}` exited {done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}")
-        return done
-
-    def json(self, line: str, *, expect: int = 0) -> Any:
-        """Run `line` and read what it prints as JSON."""
-        return json.loads(self(line, expect=expect).stdout)
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Replace `old` by `new` in a file of the checkout; the text must be there exactly once."""
-        path = self.folder / name
-        text = path.read_text()
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
-        path.write_text(text.replace(old, new))
+from tests.conftest import environment_of_engine
+from tests.end_to_end.releases import Serving
+from tests.end_to_end.shell import Shell, sandbox
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of the files that git tracks, or would, with the toolchain of the real checkout."""
-    return copy_checkout(tmp_path / "checkout")
-
-
-@pytest.fixture
-def shell(checkout: Path, tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Shell]:
+def shell(tmp_path: Path, engine_environment: dict[str, str]) -> Iterator[Shell]:
     """A shell on a sandbox that lives as long as the test."""
-    home = tmp_path / "sandbox"
-    environment = {name: value for name, value in engine_environment.items() if not name.startswith("PULUMI_")} | {
-        "LOCKSTEP_PROJECT": str(checkout),
-        "LOCKSTEP_SANDBOX_HOME": str(home),
-        "LOCKSTEP_SANDBOX_SPEED": SPEED,
-    }
-    up = subprocess.run(
-        ["lockstep", "sandbox", "up"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
-    )
-    assert up.returncode == 0, up.stderr
+    with sandbox(tmp_path, engine_environment) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory, tool_path: str) -> Iterator[Shell]:
+    """A shell on a sandbox without resources, which a module's tests share: they leave it as it is."""
+    folder = tmp_path_factory.mktemp("empty")
+    with sandbox(folder, environment_of_engine(folder, tool_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def unchanged(empty: Shell) -> Iterator[Shell]:
+    """The shared sandbox without resources, for one test, whose edits are undone."""
+    with empty.edits_undone():
+        yield empty
+
+
+class _Shared:
+    """The sandbox that serves, brought up when it is first needed, and anew if a test has left it otherwise."""
+
+    def __init__(self, folders: pytest.TempPathFactory, tool_path: str) -> None:
+        self._folders = folders
+        self._tool_path = tool_path
+        self._open = ExitStack()
+        self._serving: Serving | None = None
+
+    def get(self) -> Serving:
+        if self._serving is None or not self._serving.is_well():
+            self.close()
+            folder = self._folders.mktemp("serving")
+            shell = self._open.enter_context(sandbox(folder, environment_of_engine(folder, self._tool_path)))
+            self._serving = Serving.bring_up(shell)
+        return self._serving
+
+    def close(self) -> None:
+        self._open.close()
+        self._serving = None
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, tool_path: str) -> Iterator[_Shared]:
+    """What `serving` keeps from test to test."""
+    kept = _Shared(tmp_path_factory, tool_path)
     try:
-        yield Shell(checkout, environment)
+        yield kept
     finally:
-        subprocess.run(["lockstep", "sandbox", "down"], cwd=checkout, env=environment, capture_output=True, check=False)
-    assert not home.exists()
+        kept.close()
 
 
-def inventory(shell: Shell) -> dict[str, int]:
-    """How many resources AWS holds, by Pulumi type."""
-    counts: dict[str, int] = shell.json(f"python {ROOT / 'tests' / 'end_to_end' / 'inventory.py'}")
-    return counts
+@pytest.fixture
+def serving(shared: _Shared) -> Iterator[Serving]:
+    """Both sites serve a release. Bringing that about takes most of a minute, so tests share it; edits are undone."""
+    found = shared.get()
+    with found.shell.edits_undone():
+        yield found
+    found.set_faults()

@@ -12,19 +12,56 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from lockstep import release_setting
 from tests.conftest import ROOT
-from tests.end_to_end.conftest import Shell
+from tests.end_to_end.shell import Shell
 
 RPMS = ROOT / "examples" / "orders" / "rpms"
 SITES = ("primary", "secondary")
 REGIONS = {"primary": "eu-west-1", "secondary": "eu-central-1"}
 POLLS_A_SECOND = 20
+GOOD = ("1.0.0", "1.1.0")
+FAILING = "1.2.0"
 
 
-def bring_up(shell: Shell, *versions: str) -> None:
-    """All stacks, and the example application's `versions` published."""
-    shell("lockstep up --yes")
-    publish(shell, *versions)
+@dataclass
+class Serving:
+    """Both sites serve `now`; `following` and FAILING are published."""
+
+    shell: Shell
+    now: str
+
+    @classmethod
+    def bring_up(cls, shell: Shell) -> "Serving":
+        """All stacks, all releases published, the first of them in both sites."""
+        shell("lockstep up --yes")
+        publish(shell, *GOOD, FAILING)
+        first = shell.json(f"lockstep deploy {GOOD[0]} --yes --json")
+        assert {site["releaseRunning"] for site in first["sites"].values()} == {GOOD[0]}
+        return cls(shell, GOOD[0])
+
+    @property
+    def following(self) -> str:
+        """The good release that isn't served."""
+        return GOOD[1 - GOOD.index(self.now)]
+
+    def is_well(self) -> bool:
+        """Whether both sites serve a good release, which is then the one that is wanted."""
+        status = self.shell("lockstep status --json", expect=None)
+        if status.returncode != 0 or (settled := json.loads(status.stdout)["settled"]) not in GOOD:
+            return False
+        self.now = settled
+        release_setting.write(self.shell.folder, settled)
+        return True
+
+    def want(self, release: str | None) -> None:
+        """Write the release, or none, into Pulumi.yaml, as a merge does."""
+        release_setting.write(self.shell.folder, release)
+
+    def set_faults(self, *faults: dict[str, Any]) -> None:
+        """Replace the sandbox's faults."""
+        body = json.dumps({"faults": list(faults)}).encode()
+        urllib.request.urlopen(f"{addresses(self.shell)['api']}/_sandbox/faults", body, timeout=10).close()
 
 
 def publish(shell: Shell, *versions: str) -> None:
@@ -48,6 +85,11 @@ def ask(shell: Shell, site: str, path: str = "/") -> tuple[int, dict[str, Any]]:
     return answer.status, json.loads(answer.read())
 
 
+def both(version: str) -> dict[str, set[str]]:
+    """What `versions_at` finds if both sites serve `version`."""
+    return {site: {version} for site in SITES}
+
+
 def versions_at(shell: Shell) -> dict[str, set[str]]:
     """The versions that each site's name answers with, asked often enough to meet every instance."""
     return {site: {str(ask(shell, site)[1]["version"]) for _ in range(8)} for site in SITES}
@@ -59,17 +101,9 @@ def is_clean(shell: Shell) -> bool:
     return all(stack["result"] == "succeeded" and stack["changes"] == {} for stack in stacks.values())
 
 
-def set_faults(shell: Shell, *faults: dict[str, Any]) -> None:
-    """Replace the sandbox's faults."""
-    body = json.dumps({"faults": list(faults)}).encode()
-    urllib.request.urlopen(f"{addresses(shell)['api']}/_sandbox/faults", body, timeout=10).close()
-
-
-def in_wanted(shell: Shell) -> str:
+def in_wanted(shell: Shell) -> str | None:
     """The release that Pulumi.yaml wants."""
-    text = (shell.folder / "Pulumi.yaml").read_text()
-    after = text.partition("lockstep:release:")[2].partition("default:")[2]
-    return after.splitlines()[0].strip().strip('"')
+    return release_setting.read(shell.folder)
 
 
 def until_status(has: str, process: str) -> str:

@@ -2,17 +2,10 @@
 
 import pytest
 
-from tests.end_to_end.conftest import STACKS, Shell, inventory
+from tests.end_to_end.releases import Serving
+from tests.end_to_end.shell import STACKS, Shell, inventory
 
 pytestmark = pytest.mark.engine
-
-
-def bring_up(shell: Shell) -> None:
-    for stack in STACKS:
-        shell(f"pulumi up --yes -s {stack}")
-    for stack in STACKS:
-        shell(f"pulumi preview -s {stack} --expect-no-changes")
-        shell(f"pulumi refresh --yes -s {stack} --expect-no-changes")
 
 
 def tear_down(shell: Shell) -> None:
@@ -29,27 +22,29 @@ def tear_down(shell: Shell) -> None:
 
 
 def test_up_clean_refresh_down_twice(shell: Shell) -> None:
-    """Something left behind by the first round would be in the way of the second."""
-    for _ in range(2):
-        bring_up(shell)
-        tear_down(shell)
-    assert set(inventory(shell).values()) == {0}
+    """Something left behind by the first round would be in the way of the second.
 
-
-def test_in_the_background_of_a_script(shell: Shell) -> None:
-    """A background job ignores SIGINT and has no terminal; CI is one."""
+    The second is in the background of a script, with SIGINT ignored and no terminal, as in CI.
+    """
+    for stack in STACKS:
+        shell(f"pulumi up --yes -s {stack}")
+    for stack in STACKS:
+        shell(f"pulumi preview -s {stack} --expect-no-changes")
+        shell(f"pulumi refresh --yes -s {stack} --expect-no-changes")
+    tear_down(shell)
     for stack in STACKS:
         shell(f"pulumi up --yes -s {stack} & wait $!")
         shell(f"pulumi preview -s {stack} --expect-no-changes & wait $!")
+    tear_down(shell)
+    assert set(inventory(shell).values()) == {0}
 
 
-def test_destroy_of_protected_stack_is_refused(shell: Shell) -> None:
+def test_destroy_of_protected_stack_is_refused(serving: Serving) -> None:
     """One command typed on the wrong terminal must not take a site down."""
-    shell("pulumi up --yes -s primary")
-    done = shell("pulumi destroy --yes -s primary", expect=None)
+    done = serving.shell("pulumi destroy --yes -s primary", expect=None)
     assert done.returncode != 0
     assert "protect" in done.stdout + done.stderr
-    shell("pulumi preview -s primary --expect-no-changes")
+    serving.shell("pulumi preview -s primary --expect-no-changes")
 
 
 DRIFT = """python - <<'END'
@@ -73,10 +68,9 @@ route53.change_resource_record_sets(
 END"""
 
 
-def test_what_was_changed_behind_pulumis_back_is_found_and_repaired(shell: Shell) -> None:
+def test_what_was_changed_behind_pulumis_back_is_found_and_repaired(serving: Serving) -> None:
     """A tag, a rule and a record: drift that nobody sees is an outage that nobody understands."""
-    for stack in STACKS:
-        shell(f"pulumi up --yes -s {stack}")
+    shell = serving.shell
     shell(DRIFT)
     for stack in ("primary", "global"):
         found = shell(f"pulumi refresh --yes -s {stack} --diff")

@@ -5,13 +5,13 @@ import random
 import pytest
 
 from tests.campaigns.record import tree_hash
-from tests.end_to_end.conftest import Shell
-from tests.end_to_end.releases import bring_up, in_wanted, is_clean, versions_at
+from tests.end_to_end.releases import FAILING, Serving, both, in_wanted, is_clean, versions_at
+from tests.end_to_end.shell import Shell
 
 pytestmark = pytest.mark.engine
 
 # One of them each time: they take a minute.
-MOMENTS = (("preview primary: ", "INT"), ("prepare primary: ", "TERM"), ("1 of 2 instances serve 1.1.0", "INT"))
+MOMENTS = (("preview primary: ", "INT"), ("prepare primary: ", "TERM"), ("1 of 2 instances serve ", "INT"))
 
 
 def interrupt(shell: Shell, release: str, when: str, *signals: str) -> tuple[int, str]:
@@ -29,24 +29,23 @@ def interrupt(shell: Shell, release: str, when: str, *signals: str) -> tuple[int
     return done.returncode, done.stderr
 
 
-def test_a_deployment_that_is_told_to_stop_goes_back(shell: Shell) -> None:
+def test_a_deployment_that_is_told_to_stop_goes_back(serving: Serving) -> None:
     """Nobody who stops it wants half a release, or a release refused that nothing was wrong with."""
-    bring_up(shell, "1.0.0", "1.1.0", "1.2.0")
-    shell("lockstep deploy 1.0.0 --yes")
+    shell, release = serving.shell, serving.following
     when, signal = random.Random(tree_hash()).choice(MOMENTS)
-    code, said = interrupt(shell, "1.1.0", when, signal)
+    code, said = interrupt(shell, release, when, signal)
     assert code == 130, said
-    assert "1.1.0 is undone, every site serves 1.0.0" in said
-    assert versions_at(shell) == {"primary": {"1.0.0"}, "secondary": {"1.0.0"}}
-    assert in_wanted(shell) == "1.0.0"
+    assert f"{release} is undone, every site serves {serving.now}" in said
+    assert versions_at(shell) == both(serving.now)
+    assert in_wanted(shell) == serving.now
     assert shell.json("lockstep status --json")["verdict"] == "ok"
     # On its way back already, because the release is bad, it goes on, and ends as it would have.
-    code, said = interrupt(shell, "1.2.0", "can't be deployed", "INT")
+    code, said = interrupt(shell, FAILING, "can't be deployed", "INT")
     assert code == 5, said
     # Told twice, it ends at once, and says who goes on.
-    code, said = interrupt(shell, "1.1.0", "1 of 2 instances serve 1.1.0", "INT", "INT")
+    code, said = interrupt(shell, release, f"1 of 2 instances serve {release}", "INT", "INT")
     assert code == 130, said
     assert "lockstep settle" in said
     assert shell.json("lockstep settle --yes --json")["result"] == "undone"
-    assert versions_at(shell) == {"primary": {"1.0.0"}, "secondary": {"1.0.0"}}
+    assert versions_at(shell) == both(serving.now)
     assert is_clean(shell)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Shell
-from tests.end_to_end.releases import REGIONS, bring_up, is_clean
+from tests.end_to_end.releases import REGIONS, Serving, is_clean
+from tests.end_to_end.shell import Shell
 
 pytestmark = pytest.mark.engine
 
@@ -27,10 +27,9 @@ def site(shell: Shell, name: str, expect: int) -> dict[str, Any]:
     return found
 
 
-def test_a_site_is_drained_and_comes_back(shell: Shell) -> None:
+def test_a_site_is_drained_and_comes_back(serving: Serving) -> None:
     """As an operator does it: traffic goes and comes by two commands, and no plan is disturbed by either."""
-    bring_up(shell, "1.0.0")
-    shell("lockstep deploy 1.0.0 --yes")
+    shell = serving.shell
     assert is_clean(shell)
     assert served(shell) == {"primary", "secondary"}
     refused = shell("lockstep drain primary", expect=4)

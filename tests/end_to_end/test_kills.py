@@ -12,23 +12,21 @@ from tests.campaigns.site import site
 
 pytestmark = pytest.mark.engine
 
-# So many kinds at a time: finding out which calls one makes takes an undisturbed run.
-SAMPLED = 2
-
 
 def test_a_command_that_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
-    """Killed at any call, the next run finishes or undoes it; the campaign tries them all, this one of some kinds."""
+    """Killed at any call, the next run finishes or undoes it; the campaign tries them all, this one of one kind.
+
+    Of one only, as finding out which calls it makes takes an undisturbed run.
+    """
     chosen = random.Random(tree_hash())
-    kinds = chosen.sample(list(KINDS), SAMPLED)
+    kind = chosen.choice(list(KINDS))
     with site(tmp_path) as made:
-        found = kills.compute(made, kinds)
+        cases = kills.compute(made, [kind])[kind]
+        (name,) = (name for name, kinds in KINDS_OF.items() if kind in kinds)
         # A call that is new, or gone, makes what the file says about all of its kind out of date.
-        for kind, cases in found.items():
-            (name,) = (name for name, kinds in KINDS_OF.items() if kind in kinds)
-            recorded = Record.read(name).of(kind)
-            assert sorted(recorded) == sorted(map(str, cases)), f"run `make campaign {name}`"
-        for case in map(chosen.choice, found.values()):
-            assert kills.run(made, case)["result"] == "ok", case
+        assert sorted(Record.read(name).of(kind)) == sorted(map(str, cases)), f"run `make campaign {name}`"
+        case = chosen.choice(cases)
+        assert kills.run(made, case)["result"] == "ok", case
 
 
 @pytest.mark.parametrize("name", list(KINDS_OF))

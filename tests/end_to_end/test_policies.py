@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.end_to_end.conftest import Shell
+from tests.end_to_end.releases import Serving
+from tests.end_to_end.shell import Shell
 
 pytestmark = pytest.mark.engine
 
@@ -31,20 +32,18 @@ def rejection(shell: Shell, stack: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_record_without_health_check_is_rejected(shell: Shell) -> None:
+def test_record_without_health_check_is_rejected(serving: Serving) -> None:
     """Route 53 would serve the site for ever, dead or alive."""
-    shell("lockstep up --yes")
-    shell.edit("components/traffic.py", "health_check_id=", "# health_check_id=")
-    text = rejection(shell, "global")
+    serving.shell.edit("components/traffic.py", "health_check_id=", "# health_check_id=")
+    text = rejection(serving.shell, "global")
     assert "healthCheckId" in text or "health_check_id" in text
     assert "aws:route53:Record" in text
 
 
-def test_bucket_without_replication_is_rejected(shell: Shell) -> None:
+def test_bucket_without_replication_is_rejected(serving: Serving) -> None:
     """A package that is in one region only can't be installed in the other."""
-    shell("lockstep up --yes")
-    shell.edit("components/joint.py", "    Replication(\n", "    (lambda *_: None)(\n")
-    rejected = rejection(shell, "global")
+    serving.shell.edit("components/joint.py", "    Replication(\n", "    (lambda *_: None)(\n")
+    rejected = rejection(serving.shell, "global")
     assert "replication" in rejected.lower()
 
 

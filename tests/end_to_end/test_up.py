@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import STACKS, Shell, inventory
+from tests.campaigns.record import tree_hash
+from tests.end_to_end.shell import STACKS, Shell, inventory
 
 pytestmark = pytest.mark.engine
 
@@ -24,12 +25,12 @@ def test_up_brings_everything_up_and_again_changes_nothing(shell: Shell) -> None
     assert all(stack["changes"] == {} for stack in again["stacks"].values())
 
 
-def test_without_consent_nothing_changes(shell: Shell) -> None:
+def test_without_consent_nothing_changes(unchanged: Shell) -> None:
     """A cron job that runs `lockstep up` by mistake must not."""
-    done = shell("lockstep up", expect=4)
+    done = unchanged("lockstep up", expect=4)
     assert "primary" in done.stdout
     assert "--yes" in done.stderr
-    assert shell.json("pulumi stack export -s primary")["deployment"].get("resources", []) == []
+    assert unchanged.json("pulumi stack export -s primary")["deployment"].get("resources", []) == []
 
 
 @pytest.mark.parametrize(
@@ -45,12 +46,12 @@ def test_without_consent_nothing_changes(shell: Shell) -> None:
     ],
 )
 def test_bad_config_is_refused_by_command_and_by_preview(
-    shell: Shell, name: str, old: str, new: str, words: tuple[str, ...]
+    unchanged: Shell, name: str, old: str, new: str, words: tuple[str, ...]
 ) -> None:
     """What reaches AWS half made is worse than what is refused."""
-    shell.edit(name, old, new)
-    done = shell("lockstep up --yes", expect=3)
-    by_hand = shell("pulumi preview -s primary", expect=None)
+    unchanged.edit(name, old, new)
+    done = unchanged("lockstep up --yes", expect=3)
+    by_hand = unchanged("pulumi preview -s primary", expect=None)
     assert by_hand.returncode != 0
     for word in words:
         assert word in done.stderr
@@ -61,12 +62,12 @@ def test_bad_config_is_refused_by_command_and_by_preview(
 @pytest.mark.parametrize(
     "weights", ["{primary: 300, secondary: 1}", "{primary: -1, secondary: 1}", "{primary: 0, secondary: 0}"]
 )
-def test_bad_weights_are_refused(shell: Shell, weights: str) -> None:
+def test_bad_weights_are_refused(unchanged: Shell, weights: str) -> None:
     """All zero means equal shares to Route 53, the opposite of what it looks like."""
-    shell.edit(
+    unchanged.edit(
         "Pulumi.yaml", "equal shares. 0 is a last resort, not off.\n    default: {}", f"x\n    default: {weights}"
     )
-    assert "lockstep:weights" in shell("lockstep preview", expect=3).stderr
+    assert "lockstep:weights" in unchanged("lockstep preview", expect=3).stderr
 
 
 def test_missing_stack_names_the_command(shell: Shell) -> None:
@@ -75,12 +76,12 @@ def test_missing_stack_names_the_command(shell: Shell) -> None:
     assert "pulumi stack init secondary" in shell("lockstep up --yes", expect=3).stderr
 
 
-def test_global_before_its_sites_is_refused_and_creates_nothing(shell: Shell) -> None:
+def test_global_before_its_sites_is_refused_and_creates_nothing(unchanged: Shell) -> None:
     """Health checks of names that lead nowhere would be red from the first second."""
-    done = shell("pulumi up --yes -s global", expect=None)
+    done = unchanged("pulumi up --yes -s global", expect=None)
     assert done.returncode != 0
     assert "pulumi up -s primary" in done.stdout + done.stderr
-    resources = shell.json("pulumi stack export -s global")["deployment"].get("resources", [])
+    resources = unchanged.json("pulumi stack export -s global")["deployment"].get("resources", [])
     assert [each["type"] for each in resources if not each["type"].startswith("pulumi:")] == []
 
 
@@ -166,11 +167,10 @@ def test_site_moves_to_another_block(shell: Shell) -> None:
     shell("pulumi refresh --yes -s primary --expect-no-changes")
 
 
-@pytest.mark.parametrize("moment", range(3))
-def test_killed_run_is_settled_by_the_next(shell: Shell, moment: int) -> None:
+def test_killed_run_is_settled_by_the_next(shell: Shell) -> None:
     """kill -9 of the command and of every engine it started, at any moment: nothing is lost, nothing exists twice."""
     process = start(shell)
-    wait_for_resources(shell, random.Random(moment).randint(3, 25))
+    wait_for_resources(shell, random.Random(tree_hash()).randint(3, 25))
     for pid in [process.pid, *engines(shell)]:
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=120)
