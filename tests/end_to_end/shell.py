@@ -14,7 +14,7 @@ from tests.campaigns.record import checkout
 from tests.conftest import ROOT
 
 STACKS = ("primary", "secondary", "global")
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 SPEED = "6"
 
 
