@@ -7,11 +7,13 @@ from sandbox.api import (
     balancers,
     cloudwatch,
     ec2,
+    ec2_gateways,
     ec2_launch,
     elbv2,
     iam,
     images,
     instance_refresh,
+    logs,
     machines,
     rds,
     route53,
@@ -26,6 +28,7 @@ CHANGES: tuple[Change, ...] = (
     *images.CHANGES,
     *ec2_launch.CHANGES,
     *ec2.CHANGES,
+    *ec2_gateways.CHANGES,
     *elbv2.CHANGES,
     *s3.CHANGES,
     *autoscaling.CHANGES,
@@ -35,6 +38,7 @@ CHANGES: tuple[Change, ...] = (
     *iam.CHANGES,
     *rds.CHANGES,
     *cloudwatch.CHANGES,
+    *logs.CHANGES,
 )
 
 _installed = False

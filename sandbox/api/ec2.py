@@ -66,6 +66,18 @@ HEALTH_CHECKER_LISTS = {
     "route53-healthchecks": ("IPv4", ("15.177.0.0/18", "54.183.255.128/26", "54.228.16.0/26", "54.255.254.192/26")),
     "ipv6.route53-healthchecks": ("IPv6", ("2600:1f14:7ff:f800::/56", "2600:1f18:3fff:f800::/56")),
 }
+# VPC User Guide, "AWS-managed prefix list weight": how many rules of a security group a rule for such a list counts as.
+# A list of the customer's counts as its maximum number of entries.
+LIST_WEIGHTS = {
+    "s3": 1,
+    "dynamodb": 1,
+    "cloudfront.origin-facing": 55,
+    "groundstation": 5,
+    "vpc-lattice": 10,
+    "route53-healthchecks": 25,
+}
+# Amazon VPC quotas, "Inbound or outbound rules per security group".
+GROUP_RULES_MAX = 60
 # EC2 API Reference, "Error codes", FilterLimitExceeded; the number is in what AWS answers.
 FILTER_VALUES_MAX = 200
 # EC2 User Guide, "Tag restrictions". Characters.
@@ -490,7 +502,43 @@ def _about_rules(original: Any, responses: Any) -> Any:
     return original(responses)
 
 
-def _authorize(original: Any, responses: Any) -> Any:
+def _authorize_ingress(original: Any, responses: Any) -> Any:
+    return _authorize(original, responses, "ingress_rules")
+
+
+def _authorize_egress(original: Any, responses: Any) -> Any:
+    return _authorize(original, responses, "egress_rules")
+
+
+def _weight(backend: Any, prefix_list_id: str) -> int:
+    found = backend.managed_prefix_lists.get(prefix_list_id)
+    if found is None:
+        return 1
+    if found.owner_id != "AWS":
+        return int(found.max_entries)
+    name = str(found.prefix_list_name)
+    return next((weight for end, weight in LIST_WEIGHTS.items() if name.endswith(f".{end}")), 1)
+
+
+def _check_number(responses: Any, direction: str) -> None:
+    """Refuse more rules than a security group may have; moto leaves prefix lists out of its count."""
+    backend = responses.ec2_backend
+    group = backend.get_security_group_by_name_or_id(
+        responses._get_param("GroupId") or responses._get_param("GroupName") or ""
+    )
+    if group is None:
+        return
+    number = sum(
+        _weight(backend, rule.prefix_list_id) if rule.prefix_list_id else 1 for rule in getattr(group, direction)
+    )
+    for permission in responses._get_param("IpPermissions", []):
+        number += sum(len(permission.get(kind, [])) for kind in (*RANGES, "UserIdGroupPairs"))
+        number += sum(_weight(backend, each["PrefixListId"]) for each in permission.get("PrefixListIds", []))
+    if number > GROUP_RULES_MAX:
+        refuse("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
+
+
+def _authorize(original: Any, responses: Any, direction: str) -> Any:
     _canonicalize(responses)
     backend = responses.ec2_backend
     for permission in responses._get_param("IpPermissions", []):
@@ -501,6 +549,7 @@ def _authorize(original: Any, responses: Any) -> Any:
             if pair.get("GroupId") and backend.get_security_group_from_id(pair["GroupId"]) is None:
                 refuse("InvalidGroup.NotFound", f"The security group '{pair['GroupId']}' does not exist")
         _check_ports(permission)
+    _check_number(responses, direction)
     return original(responses)
 
 
@@ -557,6 +606,14 @@ def _check_target(responses: Any, table: Any) -> None:
     nat = named.get("NatGatewayId")
     if nat and (nat not in backend.nat_gateways or backend.nat_gateways[nat].state == "deleted"):
         refuse("InvalidNatGatewayID.NotFound", f"The natGateway ID '{nat}' does not exist")
+    peering = named.get("VpcPeeringConnectionId")
+    if peering:
+        # VPC Peering Guide, "Update your route tables": one that is pending may have a route already.
+        found = backend.vpc_pcxs.get(peering)
+        if found is None or found._status.code not in ("pending-acceptance", "active"):
+            refuse("InvalidVpcPeeringConnectionID.NotFound", f"The vpcPeeringConnection ID '{peering}' does not exist")
+        if table.vpc_id not in (found.vpc.id, found.peer_vpc.id):
+            refuse("InvalidParameterValue", f"route table {table.id} and {peering} belong to different networks")
     transit = named.get("TransitGatewayId")
     if transit and transit not in backend.transit_gateways:
         refuse("InvalidTransitGatewayID.NotFound", f"Transit Gateway {transit} was deleted or does not exist.")
@@ -798,8 +855,8 @@ def _apply_subnets() -> None:
 def _apply_groups() -> None:
     wrap(SecurityGroups, "create_security_group", _create_security_group)
     wrap(SecurityGroups, "delete_security_group", _delete_security_group)
-    wrap(SecurityGroups, "authorize_security_group_ingress", _authorize)
-    wrap(SecurityGroups, "authorize_security_group_egress", _authorize)
+    wrap(SecurityGroups, "authorize_security_group_ingress", _authorize_ingress)
+    wrap(SecurityGroups, "authorize_security_group_egress", _authorize_egress)
     for operation in (
         "modify_security_group_rules",
         "revoke_security_group_egress",
@@ -890,8 +947,9 @@ CHANGES: tuple[Change, ...] = (
         name="ec2-security-group-rules",
         why=(
             "moto deletes security groups that are in use and the default one, takes rules with unknown prefix lists "
-            "or groups and reversed ports, and keeps host bits in their CIDR blocks. AWS: EC2 API Reference, "
-            "DeleteSecurityGroup (DependencyViolation), AuthorizeSecurityGroupIngress, IpRange (canonical form)."
+            "or groups and reversed ports, keeps host bits in their CIDR blocks, and counts no rules about prefix "
+            "lists. AWS: EC2 API Reference, DeleteSecurityGroup (DependencyViolation), AuthorizeSecurityGroupIngress, "
+            "IpRange (canonical form); VPC User Guide, 'AWS-managed prefix list weight'."
         ),
         apply=_apply_groups,
     ),

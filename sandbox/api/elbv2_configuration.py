@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.api import elbv2_draining, machines
 from sandbox.api.elbv2_actions import forwards_to
 from sandbox.api.elbv2_instances import instance_of
-from sandbox.api.reachability import balancer_is_public, balancer_reaches
+from sandbox.api.reachability import balancer_admits, balancer_reaches
 
 REGISTRATION = "Registration"
 """Where a target of a group has the number of its registration, which tells it from earlier ones."""
@@ -28,9 +28,9 @@ def configuration(address: str, backend: Any, balancer: Any) -> dict[str, Any]:
         "forwarded_for": attributes["routing.http.xff_header_processing.mode"],
         "client_port": attributes["routing.http.xff_client_port.enabled"] == "true",
         "listeners": [
-            {"port": int(each.port), "rules": _rules(each)}
+            {"port": int(each.port), "rules": _rules(each), "admits": admits}
             for each in balancer.listeners.values()
-            if each.protocol == "HTTP" and balancer_is_public(backend.ec2_backend, balancer, int(each.port))
+            if each.protocol == "HTTP" and (admits := balancer_admits(backend.ec2_backend, balancer, int(each.port)))
         ],
         "groups": {
             arn: _group(backend, balancer, backend.target_groups[arn])

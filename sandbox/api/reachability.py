@@ -7,8 +7,11 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any, Final
 
+from sandbox.balancer.ports import HEALTH_CHECKERS
+
 S3_PORT: Final = 443
 _ANYWHERE: Final = "0.0.0.0/0"
+_LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 
 
 def allows(
@@ -66,21 +69,37 @@ def s3_endpoint_of(instance: Any) -> tuple[str | None, str]:
     return endpoints[0].id, ""
 
 
-def balancer_is_public(backend: Any, balancer: Any, port: int) -> bool:
-    """Whether anybody's requests reach `port` of a load balancer: by its scheme, its subnets' routes and its groups.
+def balancer_admits(backend: Any, balancer: Any, port: int) -> list[str]:
+    """The blocks of the sandbox's addresses whose connections reach `port` of a load balancer, by its scheme, its
+    subnets' routes and its groups; none if nobody's do.
 
-    The sandbox's clients are on the internet, so rules about a part of it let none of them in, and internal balancers
-    have no clients. A balancer with a private subnet among its own counts as unreachable: on AWS a part of the
-    connections, those to the node there, time out.
+    The sandbox's clients are on the internet and have loopback addresses, and internal balancers have no clients. Route
+    53's health checkers are on HEALTH_CHECKERS there, and let in by the managed prefix list of theirs or by rules that
+    together hold every entry of it. A balancer with a private subnet among its own counts as unreachable: on AWS a part
+    of the connections, those to the node there, time out.
     """
     if balancer.scheme != "internet-facing":
-        return False
+        return []
     for subnet in balancer.subnets:
         table = _route_table(backend, subnet.id, balancer.vpc_id)
         if table is None or not _leads_out(backend, table):
-            return False
+            return []
     rules = [rule for group in _groups(backend, balancer.security_groups) for rule in group.ingress_rules]
-    return allows(rules, port, peer_address=_ANYWHERE)
+    if allows(rules, port, peer_address=_ANYWHERE):
+        return [_ANYWHERE]
+    blocks = {rule.ip_range.get("CidrIp") for rule in rules if _covers(rule, port)} - {None}
+    networks = sorted(ipaddress.IPv4Network(block, strict=False) for block in blocks)
+    admitted = [str(network) for network in networks if network.overlaps(_LOOPBACK)]
+    return admitted + ([f"{HEALTH_CHECKERS}/32"] if _admits_checkers(backend, rules, port) else [])
+
+
+def _admits_checkers(backend: Any, rules: list[Any], port: int) -> bool:
+    name = f"com.amazonaws.{backend.region_name}.route53-healthchecks"
+    for each in backend.managed_prefix_lists.values():
+        if each.prefix_list_name == name:
+            entries = [entry["Cidr"] for entries in each.entries.values() for entry in entries]
+            return all(allows(rules, port, peer_address=entry, prefix_lists=[each.id]) for entry in entries)
+    return False
 
 
 def _leads_out(backend: Any, table: Any) -> bool:

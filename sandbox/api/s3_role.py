@@ -1,8 +1,9 @@
-"""What the role of a replication configuration may do, from its trust policy and its permission policies in IAM.
+"""What a role may do for the service that it is for, from its trust policy and its permission policies in IAM.
 
-moto doesn't enforce IAM, and the sandbox does so only here, because a role that lacks a permission is why replication
-fails in practice: PutBucketReplication accepts every role, and the objects then fail one by one (S3 User Guide,
-"Setting up permissions for live replication"). `Condition` elements of the role's policies aren't evaluated.
+moto doesn't enforce IAM, and the sandbox does so only for the roles of replication and of flow logs, because a role
+that lacks a permission is why those fail in practice: PutBucketReplication accepts every role, and the objects then
+fail one by one (S3 User Guide, "Setting up permissions for live replication"). `Condition` elements of the role's
+policies aren't evaluated.
 """
 
 import json
@@ -26,13 +27,13 @@ class Permission:
     resource: str
 
 
-def why_not(role_arn: str, needed: tuple[Permission, ...]) -> str | None:
-    """Why S3 can't do `needed` as the role, None if it can."""
+def why_not(role_arn: str, needed: tuple[Permission, ...], service: str = _S3) -> str | None:
+    """Why `service` can't do `needed` as the role, None if it can."""
     role = _find(role_arn)
     if role is None:
         return f"the role {role_arn} doesn't exist"
-    if not _trusts_s3(role):
-        return f"the trust policy of {role_arn} doesn't let {_S3} assume it"
+    if not _trusts(role, service):
+        return f"the trust policy of {role_arn} doesn't let {service} assume it"
     statements = list(_statements(role))
     for permission in needed:
         if not _allowed(statements, permission):
@@ -48,9 +49,9 @@ def _find(role_arn: str) -> Role | None:
         return None
 
 
-def _trusts_s3(role: Role) -> bool:
+def _trusts(role: Role, service: str) -> bool:
     return any(
-        statement.get("Effect") == "Allow" and _S3 in _listed(statement.get("Principal", {}).get("Service", []))
+        statement.get("Effect") == "Allow" and service in _listed(statement.get("Principal", {}).get("Service", []))
         for statement in _read(role.assume_role_policy_document)
         if isinstance(statement.get("Principal"), dict)
     )

@@ -79,10 +79,14 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """A port, and rules in the order in which they are tried; the last one has no conditions."""
+    """A port, and rules in the order in which they are tried; the last one has no conditions.
+
+    `admits` are the blocks of addresses from which connections are taken.
+    """
 
     port: int
     rules: tuple[Rule, ...]
+    admits: tuple[str, ...] = ("0.0.0.0/0",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,7 @@ class Configuration:
                     rules=tuple(
                         Rule(conditions=tuple(rule["conditions"]), action=rule["action"]) for rule in each["rules"]
                     ),
+                    **({"admits": tuple(each["admits"])} if "admits" in each else {}),
                 )
                 for each in given["listeners"]
             ),

@@ -1,11 +1,12 @@
 """Where a balancer takes requests: its listeners' ports, and the connections of clients."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,11 +42,19 @@ class Connection(web.RequestHandler):
     """A client's connection. `opened` is the loop's time of its beginning."""
 
     opened = 0.0
+    admits: Callable[[str], bool] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called when it begins."""
+        """Called when it begins.
+
+        One that no security group's rule lets in is reset: on AWS its packets vanish, and nothing on loopback can do
+        that.
+        """
         super().connection_made(transport)
         self.opened = asyncio.get_running_loop().time()
+        if self.admits is not None and not self.admits(transport.get_extra_info("peername")[0]):
+            assert isinstance(transport, asyncio.Transport)
+            reset(transport)
 
     def handle_error(
         self,
@@ -73,14 +82,20 @@ class Connection(web.RequestHandler):
 class _Server(web.Server):
     """Makes the connections of one listener."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Any], idle_timeout: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Any],
+        idle_timeout: Callable[[], float],
+        admits: Callable[[str], bool],
+    ) -> None:
         # A client that goes away ends what is done for it ("Troubleshoot", HTTP 460).
         super().__init__(handler, handler_cancellation=True)
         self._idle_timeout = idle_timeout
+        self._admits = admits
 
     def __call__(self) -> web.RequestHandler:
         """A connection that begins."""
-        return Connection(
+        made = Connection(
             self,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._idle_timeout(),
@@ -93,6 +108,8 @@ class _Server(web.Server):
             # Bodies pass as they are.
             auto_decompress=False,
         )
+        made.admits = self._admits
+        return made
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,7 @@ class Listeners:
         self._handler = handler
         self._idle_timeout = idle_timeout
         self._open: dict[int, _Open] = {}
+        self._admitted: dict[int, list[ipaddress.IPv4Network]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -136,11 +154,14 @@ class Listeners:
                 reset(each)
             await asyncio.sleep(0)
 
-    async def have(self, address: str, ports: Iterable[int], patience: float) -> None:
-        """Listen on these ports of `address` and no others.
+    async def have(self, address: str, ports: Mapping[int, Sequence[str]], patience: float) -> None:
+        """Listen on these ports of `address` and no others, each for the blocks of clients that it is given with.
 
-        Requests at a port that closes have `patience` real seconds to end. Raises OSError if a port can't be had.
+        Requests at a port that closes have `patience` real seconds to end, and a connection that is open stays so
+        whatever the blocks become (VPC User Guide, "Security group connection tracking"). Raises OSError if a port
+        can't be had.
         """
+        self._admitted = {port: [ipaddress.IPv4Network(block) for block in blocks] for port, blocks in ports.items()}
         wanted = set(ports)
         for port in self._open.keys() - wanted:
             opened = self._open.pop(port)
@@ -153,14 +174,17 @@ class Listeners:
 
     async def close(self, patience: float) -> None:
         """Take no more requests; those under way have `patience` real seconds to end."""
-        await self.have("", (), patience)
+        await self.have("", {}, patience)
         await asyncio.gather(*self._closing)
 
     async def _listen(self, address: str, port: int) -> _Open:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handler(port, request)
 
-        runner = web.ServerRunner(_Server(answer, self._idle_timeout))
+        def admits(client: str) -> bool:
+            return any(ipaddress.IPv4Address(client) in block for block in self._admitted.get(port, ()))
+
+        runner = web.ServerRunner(_Server(answer, self._idle_timeout, admits))
         await runner.setup()
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sandbox import clock
-from sandbox.balancer.ports import PORT_OFFSET
+from sandbox.balancer.ports import HEALTH_CHECKERS, PORT_OFFSET
 from sandbox.checkers.endpoint import Endpoint
 from sandbox.dns.resolver import NoSuchNameError
 
@@ -165,6 +165,7 @@ async def _connect(address: str, port: int, seconds: float) -> socket.socket:
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.setblocking(False)
     try:
+        connection.bind((HEALTH_CHECKERS, 0))
         async with asyncio.timeout(_real(seconds)):
             await asyncio.get_running_loop().sock_connect(connection, (address, port + PORT_OFFSET))
     except BaseException as error:

@@ -17,7 +17,7 @@ from sandbox import clock
 from sandbox.api import addresses, balancers, elbv2_draining, images, machines
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.server import ApiServer
-from sandbox.balancer.ports import PORT_OFFSET
+from sandbox.balancer.ports import HEALTH_CHECKERS, PORT_OFFSET
 from tests.sandbox.api import live
 from tests.sandbox.balancer.process import Backend
 from tests.sandbox.checkout import eventually, is_running
@@ -458,6 +458,44 @@ def test_only_what_is_public_listens(site: Site) -> None:
     eventually(site.listens, "a way to the internet")
     site.ec2.revoke_security_group_ingress(GroupId=site.outside, IpPermissions=[ANYWHERE])
     eventually(lambda: not site.listens(), "a security group that is open to some")
+
+
+def asking_from(site: Site, source: str) -> int | str:
+    """The status of an answer to a request from a loopback address, or how its connection ended."""
+    address = balancers.addresses_by_name()[site.dns_name]["address"]
+    connection = http.client.HTTPConnection(address, 80 + PORT_OFFSET, timeout=10, source_address=(source, 0))
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    except ConnectionRefusedError:
+        return "refused"
+    except (ConnectionResetError, http.client.RemoteDisconnected):
+        return "reset"
+    finally:
+        connection.close()
+
+
+def test_health_checkers_and_clients_are_let_in_by_their_own_rules(site: Site) -> None:
+    """A list of clients that forgets the checkers looks fine here, and takes the site out of DNS on AWS."""
+    site.healthy()
+    client, stranger = "127.0.0.7", "127.0.1.7"
+    (checkers,) = site.ec2.describe_managed_prefix_lists(
+        Filters=[{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{live.REGION}.route53-healthchecks"]}]
+    )["PrefixLists"]
+    by_list = {**ANYWHERE, "IpRanges": [], "PrefixListIds": [{"PrefixListId": checkers["PrefixListId"]}]}
+    office = {**ANYWHERE, "IpRanges": [{"CidrIp": "127.0.0.0/24"}]}
+    site.ec2.revoke_security_group_ingress(GroupId=site.outside, IpPermissions=[ANYWHERE])
+    site.ec2.authorize_security_group_ingress(GroupId=site.outside, IpPermissions=[office])
+    eventually(lambda: asking_from(site, stranger) == "reset", "a security group that is open to some")
+    assert (asking_from(site, client), asking_from(site, HEALTH_CHECKERS)) == (200, "reset")
+    site.ec2.authorize_security_group_ingress(GroupId=site.outside, IpPermissions=[by_list])
+    eventually(lambda: asking_from(site, HEALTH_CHECKERS) == 200, "a security group that is open to checkers")
+    assert (asking_from(site, client), asking_from(site, stranger)) == (200, "reset")
+    site.ec2.revoke_security_group_ingress(GroupId=site.outside, IpPermissions=[by_list])
+    ranges = site.ec2.get_managed_prefix_list_entries(PrefixListId=checkers["PrefixListId"])["Entries"]
+    by_range = {**ANYWHERE, "IpRanges": [{"CidrIp": each["Cidr"]} for each in ranges]}
+    site.ec2.authorize_security_group_ingress(GroupId=site.outside, IpPermissions=[by_range])
+    eventually(lambda: asking_from(site, HEALTH_CHECKERS) == 200, "rules that hold every range of the checkers")
 
 
 @pytest.mark.change("elbv2-target-health")

@@ -1,5 +1,6 @@
 """The provider's network types against the sandbox's EC2."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,14 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+EIP = "aws:ec2/eip:Eip"
+NAT = "aws:ec2/natGateway:NatGateway"
+PEERING = "aws:ec2/vpcPeeringConnection:VpcPeeringConnection"
+ACCEPTER = "aws:ec2/vpcPeeringConnectionAccepter:VpcPeeringConnectionAccepter"
+FLOW_LOG = "aws:ec2/flowLog:FlowLog"
+ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 S3 = "com.amazonaws.eu-west-1.s3"
 ANYWHERE = "0.0.0.0/0"
@@ -51,6 +60,44 @@ def _gateway_route(program: Program, vpc: Resource, destination: str = ANYWHERE)
     gateway = program.up(INTERNET_GATEWAY, vpcId=vpc.id)
     table = program.up(ROUTE_TABLE, vpcId=vpc.id)
     return program.up(ROUTE, routeTableId=table.id, destinationCidrBlock=destination, gatewayId=gateway.id)
+
+
+def _nat(program: Program, vpc: Resource, **more: Any) -> Resource:
+    program.up(INTERNET_GATEWAY, vpcId=vpc.id)
+    address = program.up(EIP, domain="vpc")
+    return program.up(NAT, subnetId=_subnet(program, vpc).id, allocationId=address.state["allocationId"], **more)
+
+
+def _peering(program: Program, vpc: Resource, cidr: str = "10.9.0.0/16", **more: Any) -> Resource:
+    peer = program.up(VPC, region="eu-central-1", cidrBlock=cidr)
+    return program.up(PEERING, vpcId=vpc.id, peerVpcId=peer.id, peerRegion="eu-central-1", **more)
+
+
+def _accepter(program: Program, vpc: Resource, **more: Any) -> Resource:
+    connection = _peering(program, vpc)
+    return program.up(ACCEPTER, region="eu-central-1", vpcPeeringConnectionId=connection.id, autoAccept=True, **more)
+
+
+def _writer(program: Program, service: str = "vpc-flow-logs.amazonaws.com", actions: str = "logs:*") -> Resource:
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    role = program.up(ROLE, assumeRolePolicy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    program.up(ROLE_POLICY, role=role.state["name"], policy=document)
+    return role
+
+
+def _flow_log(program: Program, vpc: Resource, role: Resource | None = None, **more: Any) -> Resource:
+    group = program.up(LOG_GROUP, retentionInDays=30)
+    writer = role or _writer(program)
+    return program.up(
+        FLOW_LOG,
+        vpcId=vpc.id,
+        trafficType="ALL",
+        logDestination=group.state["arn"],
+        iamRoleArn=writer.state["arn"],
+        **more,
+    )
 
 
 def _table(ec2: Any, id: str) -> Any:
@@ -88,9 +135,14 @@ TAGGED: dict[str, Maker] = {
         cidrIpv4=ANYWHERE,
         tags={"Name": "it"},
     ),
+    EIP: lambda program, vpc: program.up(EIP, domain="vpc", tags={"Name": "it"}),
+    NAT: lambda program, vpc: _nat(program, vpc, tags={"Name": "it"}),
+    PEERING: lambda program, vpc: _peering(program, vpc, tags={"Name": "it"}),
+    FLOW_LOG: lambda program, vpc: _flow_log(program, vpc, tags={"Name": "it"}),
 }
 ALL: dict[str, Maker] = {
     **TAGGED,
+    LOG_GROUP: lambda program, vpc: program.up(LOG_GROUP, retentionInDays=30, tags={"Name": "it"}),
     ROUTE: _gateway_route,
     ASSOCIATION: lambda program, vpc: program.up(
         ASSOCIATION, subnetId=_subnet(program, vpc).id, routeTableId=program.up(ROUTE_TABLE, vpcId=vpc.id).id
@@ -460,6 +512,7 @@ def test_an_endpoints_policy_is_written_watched_and_equal_in_any_notation(
 def test_an_interface_endpoint_has_interfaces_and_names(program: Program, vpc: Resource) -> None:
     """Without it instances in a site without internet can't reach Systems Manager."""
     group, subnet = program.up(SECURITY_GROUP, vpcId=vpc.id), _subnet(program, vpc)
+    vpc.update(enableDnsHostnames=True)
     endpoint = program.up(
         ENDPOINT,
         vpcId=vpc.id,
@@ -656,3 +709,102 @@ def test_a_rule_has_one_source_and_the_ports_its_protocol_wants(
 ) -> None:
     """Without it AWS, not the preview, refuses the rule; or the rule opens more than it says."""
     assert named in program.refusals(token, securityGroupId="sg-1", **declared)
+
+
+def test_a_nat_gateway_without_an_internet_gateway_fails_with_awss_reason(program: Program, vpc: Resource) -> None:
+    """Without it a network comes up here whose instances reach nothing on AWS."""
+    address = program.up(EIP, domain="vpc")
+    with pytest.raises(ProviderError, match=r"Gateway\.NotAttached.*has no Internet gateway"):
+        program.up(NAT, subnetId=_subnet(program, vpc).id, allocationId=address.state["allocationId"])
+
+
+def test_what_a_nat_gateway_held_is_free_when_it_is_gone(program: Program, vpc: Resource, ec2: Any) -> None:
+    """Without it a teardown fails on the address or the subnet."""
+    program.up(INTERNET_GATEWAY, vpcId=vpc.id)
+    address, subnet = program.up(EIP, domain="vpc"), _subnet(program, vpc)
+    nat = program.up(NAT, subnetId=subnet.id, allocationId=address.state["allocationId"])
+    assert nat.state["publicIp"] == address.state["publicIp"]
+    with pytest.raises(ProviderError, match=r"InvalidIPAddress\.InUse"):
+        address.delete()
+    nat.delete()
+    address.delete()
+    subnet.delete()
+
+
+@pytest.mark.parametrize(
+    "declared", [{"connectivityType": "public"}, {"connectivityType": "private", "allocationId": "eipalloc-1"}]
+)
+def test_only_public_nat_gateways_have_an_address(declared: dict[str, str], program: Program) -> None:
+    """Without it the update fails, half way, on what a preview could have said."""
+    assert "allocationId" in program.refusals(NAT, subnetId="subnet-1", **declared)
+
+
+def test_a_peering_is_accepted_in_the_other_region_and_routed(program: Program, vpc: Resource, ec2: Any) -> None:
+    """Without it sites are joined here by what would stay pending on AWS."""
+    connection = _peering(program, vpc)
+    assert connection.state["acceptStatus"] == "pending-acceptance"
+    accepter = program.up(ACCEPTER, region="eu-central-1", vpcPeeringConnectionId=connection.id, autoAccept=True)
+    assert accepter.state["acceptStatus"] == "active"
+    assert accepter.id == connection.id
+    assert accepter.refresh() == frozenset()
+    assert not accepter.plan().changed
+    assert connection.refresh() == frozenset()
+    assert connection.state["acceptStatus"] == "active"
+    table = program.up(ROUTE_TABLE, vpcId=vpc.id)
+    route = program.up(
+        ROUTE, routeTableId=table.id, destinationCidrBlock="10.9.0.0/16", vpcPeeringConnectionId=connection.id
+    )
+    assert route.refresh() == frozenset()
+    accepter.delete()
+    assert not connection.gone, "the accepter's end is no end of the connection"
+    connection.delete()
+    assert connection.gone
+    assert accepter.gone
+
+
+def test_networks_with_common_addresses_are_not_peered(program: Program, vpc: Resource) -> None:
+    """Without it the sandbox joins sites that AWS can't."""
+    with pytest.raises(ProviderError, match="overlapping CIDR range"):
+        _peering(program, vpc, cidr="10.0.128.0/17")
+
+
+def test_a_connection_between_regions_accepts_itself_never(program: Program) -> None:
+    """pulumi-aws refuses it too: the accepter is a resource of the other region."""
+    declared = {"vpcId": "vpc-1", "peerVpcId": "vpc-2", "peerRegion": "eu-central-1", "autoAccept": True}
+    assert "autoAccept" in program.refusals(PEERING, **declared)
+
+
+def test_a_log_groups_retention_changes_in_place_and_only_to_days_that_aws_has(program: Program) -> None:
+    """Without it a change of the retention throws the records away."""
+    group = program.up(LOG_GROUP, retentionInDays=30)
+    group.update(retentionInDays=90)
+    assert group.refresh() == frozenset()
+    assert group.state["retentionInDays"] == 90
+    group.update(retentionInDays=0)
+    assert group.refresh() == frozenset()
+    assert "retentionInDays" in program.refusals(LOG_GROUP, retentionInDays=10)
+
+
+@pytest.mark.parametrize(
+    ("service", "actions", "status"),
+    [
+        ("vpc-flow-logs.amazonaws.com", "logs:*", "SUCCESS"),
+        ("ec2.amazonaws.com", "logs:*", "FAILED"),
+        ("vpc-flow-logs.amazonaws.com", "logs:Get*", "FAILED"),
+    ],
+)
+def test_flow_logs_are_delivered_if_their_role_may(
+    program: Program, vpc: Resource, ec2: Any, service: str, actions: str, status: str
+) -> None:
+    """Without it a role that nobody may assume looks as good as a right one; AWS says so only here, and later."""
+    made = _flow_log(program, vpc, role=_writer(program, service, actions))
+    (described,) = ec2.describe_flow_logs(FlowLogIds=[made.id])["FlowLogs"]
+    assert described["DeliverLogsStatus"] == status
+    assert described.get("DeliverLogsErrorMessage") == (None if status == "SUCCESS" else "Access error")
+
+
+def test_a_flow_log_that_is_gone_is_found(program: Program, vpc: Resource, ec2: Any) -> None:
+    """Without it nobody notices that the records have ended."""
+    made = _flow_log(program, vpc)
+    ec2.delete_flow_logs(FlowLogIds=[made.id])
+    assert made.gone
