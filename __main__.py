@@ -16,7 +16,8 @@ async def main() -> pulumi.Inputs:
     config = read_config()
     if not config.is_global:
         return await build_site(config)
-    sites = await read_sites({site.name: site.region for site in config.sites})
+    regions = {site.name: site.region for site in config.sites}
+    sites = await read_sites(regions, peered=config.holds_data)
     return join_sites(config, sites)
 
 

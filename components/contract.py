@@ -4,7 +4,7 @@ CrossGuard sees no StackReference (pulumi/pulumi#3950), but it sees components: 
 policies their outputs. A contract gives the same values to both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ class SiteContractArgs:
 
     `peer_region` is where the peer is, `replica_bucket_region` where packages are replicated to, objectives are in
     seconds. `drain_alarm_name` is the alarm in this site's region that takes traffic off the site whose peer this one
-    is. `release` is None while there is none. What isn't built yet has no field: image digest, database, degradation.
+    is. `vpc_id`, `private_route_table_ids` and `instance_group_id`, the security group of the instances, are what
+    peering connects. `release` is None while there is none. What isn't built yet has no field: image digest, database,
+    degradation.
     """
 
     region: str
@@ -29,6 +31,9 @@ class SiteContractArgs:
     fleet_name: pulumi.Input[str]
     launch_template_id: pulumi.Input[str]
     drain_alarm_name: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    private_route_table_ids: pulumi.Input[Sequence[str]]
+    instance_group_id: pulumi.Input[str]
     release: str | None
     peer_region: str
     replica_bucket_region: str
@@ -47,6 +52,9 @@ class SiteContractArgs:
             "fleetName": self.fleet_name,
             "launchTemplateId": self.launch_template_id,
             "drainAlarmName": self.drain_alarm_name,
+            "vpcId": self.vpc_id,
+            "privateRouteTableIds": self.private_route_table_ids,
+            "instanceGroupId": self.instance_group_id,
         }
         return values if self.release is None else {**values, "release": self.release}
 

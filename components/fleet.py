@@ -1,5 +1,6 @@
 """The fleet of a site: its balancer, and the instances that serve the application behind it."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import autoscaling, ec2, lb, vpc
 
+from components.access import Outbound, admit_clients, let_out
 from components.cloud_config import cloud_config, encoded
 from components.names import BALANCER_NAME_MAX, GROUP_NAME_MAX, LAUNCH_TEMPLATE_NAME_MAX, logical
 from lockstep.config.naming import RELEASE_TAG
@@ -33,7 +35,8 @@ class FleetArgs:
     """`release` None means that there is nothing to run yet: everything exists but instances. `image` is the name of an
     image that Amazon owns; `tags` go to what Auto Scaling launches, which a provider's default tags don't reach.
     `after_template` runs when the launch template has changed, and `after_group` when the group was created or has
-    changed: rolling the fleet is theirs."""
+    changed: rolling the fleet is theirs. `clients` are the blocks that may send requests, None for anybody; `outbound`
+    is what instances reach."""
 
     application: str
     region: str
@@ -47,8 +50,9 @@ class FleetArgs:
     vpc_id: pulumi.Input[str]
     public_subnet_ids: pulumi.Input[Sequence[str]]
     private_subnet_ids: pulumi.Input[Sequence[str]]
-    s3_prefix_list_id: pulumi.Input[str]
+    outbound: Outbound
     bucket_name: pulumi.Input[str]
+    clients: Sequence[ipaddress.IPv4Network] | None = None
     after_template: pulumi.ResourceHook | None = None
     after_group: pulumi.ResourceHook | None = None
 
@@ -68,7 +72,7 @@ class Fleet(pulumi.ComponentResource):
     """An Application Load Balancer in the public subnets and an Auto Scaling group over all zones of the private ones.
 
     Creates: a balancer, its HTTP listener and a target group; a security group for the balancer and one for the
-    instances, with their rules; a launch template; an Auto Scaling group.
+    instances, with their rules, and a rule in the interface endpoints' group; a launch template; an Auto Scaling group.
 
     Balancer, target group and group always exist: a site without a release is everything but running instances, and
     health checks and records have something to point at from the first day. `protect` keeps all three from deletion.
@@ -83,6 +87,7 @@ class Fleet(pulumi.ComponentResource):
     alb_zone_id: pulumi.Output[str]
     fleet_name: pulumi.Output[str]
     launch_template_id: pulumi.Output[str]
+    instance_group_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lockstep:fleet:Fleet", name, {"release": args.release, "instances": args.wanted}, opts)
@@ -126,31 +131,32 @@ class Fleet(pulumi.ComponentResource):
         self.alb_zone_id = balancer.zone_id
         self.fleet_name = group.name
         self.launch_template_id = template.id
+        self.instance_group_id = instance_group.id
         self.register_outputs(
             {
                 "albDnsName": self.alb_dns_name,
                 "albZoneId": self.alb_zone_id,
                 "fleetName": self.fleet_name,
                 "launchTemplateId": self.launch_template_id,
+                "instanceGroupId": self.instance_group_id,
             }
         )
 
     def _security_groups(
         self, args: FleetArgs
     ) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup, list[pulumi.CustomResource]]:
-        """Internet to balancer, balancer to instances, instances to S3, and nothing else. The rules are resources of
-        their own because the two groups name each other."""
+        """Clients to balancer, balancer to instances, instances to what the network reaches, and nothing else. The
+        rules are resources of their own because the two groups name each other."""
         balancer = self._security_group("balancer", "Requests from the internet to the balancer", args.vpc_id)
         instances = self._security_group("instances", "Requests from the balancer to the instances", args.vpc_id)
         rules: list[pulumi.CustomResource] = [
-            vpc.SecurityGroupIngressRule(
-                f"{self._name}-balancer-http",
-                security_group_id=balancer.id,
-                description="HTTP from anywhere, health checkers included",
-                cidr_ipv4="0.0.0.0/0",
-                ip_protocol="tcp",
-                from_port=LISTENER_PORT,
-                to_port=LISTENER_PORT,
+            *admit_clients(
+                self._name,
+                balancer,
+                region=args.region,
+                ports={"http": LISTENER_PORT},
+                checked="http",
+                clients=args.clients,
                 opts=self._child,
             ),
             vpc.SecurityGroupEgressRule(
@@ -173,16 +179,7 @@ class Fleet(pulumi.ComponentResource):
                 to_port=APPLICATION_PORT,
                 opts=self._child,
             ),
-            vpc.SecurityGroupEgressRule(
-                f"{self._name}-instances-s3",
-                security_group_id=instances.id,
-                description="Packages from S3, through the endpoint",
-                prefix_list_id=args.s3_prefix_list_id,
-                ip_protocol="tcp",
-                from_port=443,
-                to_port=443,
-                opts=self._child,
-            ),
+            *let_out(self._name, instances, args.outbound, self._child),
         ]
         return balancer, instances, rules
 

@@ -1,10 +1,12 @@
-"""The stack that joins the sites: replication between their buckets, traffic to their balancers, and a contract."""
+"""The stack that joins the sites: replication between their buckets, peering between their networks where there is a
+database, traffic to their balancers, and a contract."""
 
 from collections.abc import Mapping
 
 import pulumi
 
 from components.contract import GlobalContract, GlobalContractArgs
+from components.peering import PeeredNetwork, Peering, PeeringArgs
 from components.provider import provider_of
 from components.references import SiteOutputs
 from components.replication import ReplicatedBucket, Replication, ReplicationArgs
@@ -32,6 +34,20 @@ def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Input
         ),
         opts,
     )
+    networks = [
+        PeeredNetwork(
+            site=site.name,
+            region=site.region,
+            cidr=site.cidr,
+            vpc_id=network.vpc_id,
+            private_route_table_ids=network.private_route_table_ids,
+            instance_group_id=network.instance_group_id,
+        )
+        for site in config.sites
+        if (network := sites[site.name].network) is not None
+    ]
+    if networks:
+        Peering(f"{name}-peering", PeeringArgs(networks=networks), opts)
     traffic = Traffic(
         name,
         TrafficArgs(

@@ -11,12 +11,23 @@ from typing import Any, Final, cast
 import pulumi
 
 PROJECT: Final = "lockstep"
+_PEERED: Final = ("vpcId", "privateRouteTableIds", "instanceGroupId")
 _NEEDED: Final = ("region", "bucketName", "bucketArn", "albDnsName", "albZoneId", "drainAlarmName")
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkOutputs:
+    """What peering needs of a site's network. How many route tables there are is known in previews too."""
+
+    vpc_id: pulumi.Output[str]
+    private_route_table_ids: Sequence[pulumi.Output[str]]
+    instance_group_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteOutputs:
-    """The outputs of one site's stack that others need. `release` is None where the site has none.
+    """The outputs of one site's stack that others need. `release` is None where the site has none, and `network` where
+    sites aren't peered.
 
     `drain_alarm_name` is the alarm in this site's region: the drain switch of the site whose peer this one is.
     """
@@ -26,25 +37,27 @@ class SiteOutputs:
     alb_dns_name: pulumi.Output[str]
     alb_zone_id: pulumi.Output[str]
     drain_alarm_name: pulumi.Output[str]
+    network: NetworkOutputs | None
     release: pulumi.Output[str] | None
 
 
-async def read_sites(regions: Mapping[str, str]) -> Mapping[str, SiteOutputs]:
-    """The outputs of each site in `regions`, which gives the region that config wants for it.
+async def read_sites(regions: Mapping[str, str], *, peered: bool = False) -> Mapping[str, SiteOutputs]:
+    """The outputs of each site in `regions`, which gives the region that config wants for it; `peered` asks for those
+    of their networks too.
 
     A site that isn't up yet, or is still where config no longer wants it, has unknown outputs in a preview, with a
     warning. In an update it raises pulumi.RunError, which names every such site and the command that brings it up.
     """
     references = {site: pulumi.StackReference(f"{pulumi.get_organization()}/{PROJECT}/{site}") for site in regions}
     saved = {site: await _saved(reference) for site, reference in references.items()}
-    problems = {site: _problem(saved[site], region) for site, region in regions.items()}
+    problems = {site: _problem(saved[site], region, peered) for site, region in regions.items()}
     late = [site for site, problem in problems.items() if problem]
     if late:
         message = _message(late, problems)
         if not pulumi.runtime.is_dry_run():
             raise pulumi.RunError(message)
         pulumi.log.warn(f"{message}\nThis preview goes on with what isn't known yet.")
-    return {site: _outputs(reference, saved[site], problems[site]) for site, reference in references.items()}
+    return {site: _outputs(reference, saved[site], problems[site], peered) for site, reference in references.items()}
 
 
 async def _saved(reference: pulumi.StackReference) -> Mapping[str, Any]:
@@ -52,10 +65,11 @@ async def _saved(reference: pulumi.StackReference) -> Mapping[str, Any]:
     return await reference.outputs.future() or {}
 
 
-def _problem(saved: Mapping[str, Any], region: str) -> str:
+def _problem(saved: Mapping[str, Any], region: str, peered: bool) -> str:
     """Why a site's outputs can't be used, or nothing."""
-    missing = [name for name in _NEEDED if saved.get(name) in (None, "")]
-    if len(missing) == len(_NEEDED):
+    needed = (*_NEEDED, *_PEERED) if peered else _NEEDED
+    missing = [name for name in needed if saved.get(name) in (None, "", [])]
+    if len(missing) == len(needed):
         return "isn't up yet"
     if missing:
         return f"is up in part only: its stack has no output {', '.join(missing)}"
@@ -69,10 +83,24 @@ def _message(late: Sequence[str], problems: Mapping[str, str]) -> str:
     return "\n".join(["this stack joins the sites, and needs the outputs of all of them", *lines])
 
 
-def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem: str) -> SiteOutputs:
+def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem: str, peered: bool) -> SiteOutputs:
     def output(name: str) -> pulumi.Output[str]:
         value: pulumi.Output[str] = _unknown(reference) if problem else reference.get_output(name)
         return value
+
+    def network() -> NetworkOutputs:
+        # Of a site that isn't up yet the preview shows the one table that most have.
+        tables = 1 if problem else len(saved["privateRouteTableIds"])
+        ids: pulumi.Output[Any] = reference.get_output("privateRouteTableIds")
+
+        def table(index: int) -> pulumi.Output[str]:
+            return output("privateRouteTableIds") if problem else ids.apply(lambda found: str(found[index]))
+
+        return NetworkOutputs(
+            vpc_id=output("vpcId"),
+            private_route_table_ids=[table(index) for index in range(tables)],
+            instance_group_id=output("instanceGroupId"),
+        )
 
     return SiteOutputs(
         bucket_name=output("bucketName"),
@@ -80,6 +108,7 @@ def _outputs(reference: pulumi.StackReference, saved: Mapping[str, Any], problem
         alb_dns_name=output("albDnsName"),
         alb_zone_id=output("albZoneId"),
         drain_alarm_name=output("drainAlarmName"),
+        network=network() if peered else None,
         release=output("release") if saved.get("release") and not problem else None,
     )
 

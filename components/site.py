@@ -6,6 +6,7 @@ from pulumi_aws import get_caller_identity_output
 from components.contract import SiteContract, SiteContractArgs
 from components.drain_switch import DrainSwitch, DrainSwitchArgs
 from components.fleet import Fleet, FleetArgs
+from components.flow_logs import FlowLogs, FlowLogsArgs
 from components.network import Network, NetworkArgs
 from components.package_bucket import PackageBucket, PackageBucketArgs
 from components.provider import provider_of
@@ -35,9 +36,23 @@ async def build_site(config: Config) -> pulumi.Inputs:
             region=site.region,
             zones=site.fleet.zones,
             package_bucket_arn=bucket_name.apply(bucket_arn),
+            egress=site.network.egress,
+            endpoint_services=site.network.endpoint_services,
         ),
         opts,
     )
+    if site.network.flow_log_days:
+        FlowLogs(
+            f"{name}-flow-logs",
+            FlowLogsArgs(
+                vpc_id=network.vpc_id,
+                account_id=account,
+                region=site.region,
+                days=site.network.flow_log_days,
+                retain=site.protect,
+            ),
+            opts,
+        )
     packages = PackageBucket(
         f"{name}-packages",
         PackageBucketArgs(bucket_name=bucket_name, s3_endpoint_id=network.s3_endpoint_id, protect=site.protect),
@@ -58,7 +73,8 @@ async def build_site(config: Config) -> pulumi.Inputs:
             vpc_id=network.vpc_id,
             public_subnet_ids=network.public_subnet_ids,
             private_subnet_ids=network.private_subnet_ids,
-            s3_prefix_list_id=network.s3_prefix_list_id,
+            outbound=network.outbound,
+            clients=site.network.clients,
             bucket_name=packages.bucket_name,
             after_template=roll_hook(config),
             after_group=wait_hook(config),
@@ -85,6 +101,9 @@ async def build_site(config: Config) -> pulumi.Inputs:
         fleet_name=fleet.fleet_name,
         launch_template_id=fleet.launch_template_id,
         drain_alarm_name=switch.alarm_name,
+        vpc_id=network.vpc_id,
+        private_route_table_ids=network.private_route_table_ids,
+        instance_group_id=fleet.instance_group_id,
         release=site.release,
         peer_region=peer.region,
         replica_bucket_region=peer.region,

@@ -118,6 +118,9 @@ def test_a_site_exports_the_documented_outputs() -> None:
         "fleetName": "orders-primary-group-1234567",
         "launchTemplateId": "orders-primary-template-id",
         "drainAlarmName": "lockstep-orders-drain-secondary",
+        "vpcId": "orders-primary-vpc-id",
+        "privateRouteTableIds": ["orders-primary-private-id"],
+        "instanceGroupId": "orders-primary-instances-id",
     }
 
 
@@ -287,6 +290,15 @@ def test_a_third_site_joins_with_a_name_and_a_file(project: Path) -> None:
         for rule in config.inputs["rules"]
     ]
     assert len(rules) == 3 * 2 * 2
+
+
+def test_flow_logs_and_peering_are_there_only_where_asked_for(project: Path) -> None:
+    """A site that nobody configured would cost more; one that was would lack them."""
+    flow_log, connection = "aws:ec2/flowLog:FlowLog", "aws:ec2/vpcPeeringConnection:VpcPeeringConnection"
+    assert not bring_up("primary").has(flow_log)
+    assert not bring_up("global").has(connection)
+    set_default(project, "network", {"flowLogDays": 30})
+    assert bring_up("primary", project).one("aws:cloudwatch/logGroup:LogGroup").inputs["retentionInDays"] == 30
 
 
 def with_record(root: Path, record: DeploymentRecord, release: str) -> Recording:

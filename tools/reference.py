@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from lockstep.cli import COMMANDS, load
+from lockstep.config import limits
 from lockstep.config.keys import KEYS, REQUIRED, Key
+from lockstep.config.models import EGRESS_PRICES, Egress
 from lockstep.errors import ExitCode
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -87,6 +89,17 @@ def configuration() -> str:
     ]
     for key in KEYS:
         lines += _key(key)
+    lines += ["", "## What `lockstep:network.egress` reaches and costs", "", EGRESS_PRICES, ""]
+    lines += ["| egress | instances reach | cost |", "|---|---|---|"]
+    lines += [f"| `{egress}` | {_cell(egress.reaches)} | {_cell(egress.cost)} |" for egress in Egress]
+    lines += ["", "## Restricting `lockstep:network.ingress`", ""]
+    lines += [
+        "A list of blocks has to name everybody who sends a site requests, Route 53's health checkers excepted: also",
+        "the machines on which `lockstep deploy`, `lockstep status` and the like run, as they ask the sites' own",
+        "names, and any CDN in front. The checkers come in by AWS's managed prefix list",
+        f"`com.amazonaws.REGION.route53-healthchecks`, which counts as {limits.HEALTH_CHECKERS_WEIGHT} of the",
+        f"{limits.GROUP_RULES_MAX} rules that a security group may have, and every block as two.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -145,6 +158,8 @@ def _default(value: Any) -> str:
     """As it would stand in the file."""
     if value in (None, "", {}):
         return "none"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -17,6 +17,7 @@ from lockstep.config.models import (
     Flag,
     Fleet,
     HealthCheck,
+    Network,
     Objectives,
     RecordType,
     Release,
@@ -209,6 +210,13 @@ KEYS: Final = (
         Scope.ANY,
         Fleet,
         example="{image: ..., instanceTypes: [t4g.small], instances: 2, zones: 2}",
+    ),
+    _section(
+        "network",
+        Scope.ANY,
+        Network,
+        {},
+        example="{ingress: anywhere, egress: s3, flowLogDays: 0}",
     ),
     Key(
         name="protect",

@@ -34,6 +34,22 @@ ZONES_MIN: Final = 2
 # Elastic Load Balancing quotas: 1,000 targets per Application Load Balancer. A refresh runs up to twice the instances.
 INSTANCES_MAX: Final = 500
 
+# Amazon VPC quotas, "Security groups": 60 inbound rules, of which a rule for a prefix list takes as many as the list's
+# weight. VPC User Guide, "AWS-managed prefix list weight": com.amazonaws.REGION.route53-healthchecks weighs 25.
+GROUP_RULES_MAX: Final = 60
+HEALTH_CHECKERS_WEIGHT: Final = 25
+# The checkers need one port, clients up to two: HTTP and HTTPS.
+INGRESS_BLOCKS_MAX: Final = (GROUP_RULES_MAX - HEALTH_CHECKERS_WEIGHT) // 2
+
+# AWS PrivateLink quotas: 50 interface endpoints for each VPC.
+ENDPOINT_SERVICES_MAX: Final = 50
+
+# CloudWatch Logs API Reference, PutRetentionPolicy, "retentionInDays".
+LOG_RETENTION_DAYS: Final = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
 # S3 User Guide, "Bucket naming rules": 3 to 63 characters.
 BUCKET_NAME_MAX: Final = 63
 

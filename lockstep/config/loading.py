@@ -272,6 +272,7 @@ def _assemble(
                 domain=site_domain(name, shared["domain"]),
                 weight=weights[name],
                 fleet=by_site[name]["fleet"],
+                network=by_site[name]["network"],
                 database=by_site[name]["database"],
                 database_born=by_site[name]["databaseBorn"],
                 release=by_site[name]["release"] or None,

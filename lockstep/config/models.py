@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
 from lockstep.config import limits, naming
@@ -21,6 +21,8 @@ from lockstep.project import GLOBAL_STACK
 SUBNET_BITS: Final = 4
 ZONES_MAX: Final = 4
 VPC_PREFIX_LONGEST: Final = limits.BALANCER_SUBNET_PREFIX_MAX - SUBNET_BITS
+
+ANYWHERE: Final = "anywhere"
 
 _PRIVATE_RANGES: Final = tuple(
     ipaddress.IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
@@ -132,6 +134,64 @@ def _cidr(value: object) -> object:
     if not any(network.subnet_of(private) for private in _PRIVATE_RANGES):
         raise ValueError("a public range would hide its owners from the site's machines")
     return network
+
+
+def _client_block(value: object) -> ipaddress.IPv4Network:
+    """One of the blocks that may send requests: where on the internet clients are."""
+    if not isinstance(value, str):
+        raise ValueError("not a text such as 203.0.113.0/24")
+    try:
+        network = ipaddress.IPv4Network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} isn't an IPv4 range such as 203.0.113.0/24") from None
+    if "/" not in value or str(network) != value:
+        raise ValueError(f"EC2 keeps {value!r} as {network}: write it so")
+    if network.prefixlen == 0:
+        raise ValueError(f"{value} lets everybody in: that is {ANYWHERE!r}")
+    if any(network.subnet_of(private) for private in _PRIVATE_RANGES):
+        raise ValueError(f"{value} is private: no request from the internet has such an address")
+    return network
+
+
+def _ingress(value: object) -> str | tuple[ipaddress.IPv4Network, ...]:
+    if value == ANYWHERE:
+        return ANYWHERE
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"neither {ANYWHERE!r} nor a list")
+    if not value:
+        raise ValueError("an empty list lets nobody in but the health checkers")
+    blocks = tuple(each if isinstance(each, ipaddress.IPv4Network) else _client_block(each) for each in value)
+    if twice := sorted({str(block) for block in blocks if blocks.count(block) > 1}):
+        raise ValueError(f"twice in the list: {', '.join(twice)}")
+    if len(blocks) > limits.INGRESS_BLOCKS_MAX:
+        raise ValueError(
+            f"{len(blocks)} blocks: of the {limits.GROUP_RULES_MAX} rules of a security group the health checkers' "
+            f"prefix list takes {limits.HEALTH_CHECKERS_WEIGHT}, and every block two, as there may be two listeners"
+        )
+    return blocks
+
+
+def _endpoint_service(value: str) -> str:
+    if value == "s3":
+        raise ValueError("S3 has a gateway endpoint in any case, which costs nothing")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*", value) or value.startswith("com."):
+        raise ValueError("not the last part of a service's name: ssm, for example, of com.amazonaws.eu-west-1.ssm")
+    return value
+
+
+def _some_services(value: tuple[str, ...]) -> tuple[str, ...]:
+    # pydantic's own limits would speak up for a list of one that is wrong, too: it counts the good ones.
+    if not 1 <= len(value) <= limits.ENDPOINT_SERVICES_MAX:
+        raise ValueError(
+            f"a VPC has room for {limits.ENDPOINT_SERVICES_MAX} interface endpoints, and none is egress s3"
+        )
+    return value
+
+
+def _log_days(value: int) -> int:
+    if value not in (0, *limits.LOG_RETENTION_DAYS):
+        raise ValueError("CloudWatch Logs keeps logs for these numbers of days only")
+    return value
 
 
 def _interval(value: int) -> int:
@@ -308,6 +368,75 @@ class Fleet(Section):
     )
 
 
+class Egress(StrEnum):
+    """The way out of private subnets, beside the gateway endpoint to S3, which is always there and costs nothing."""
+
+    S3 = "s3"
+    ENDPOINTS = "endpoints"
+    NAT = "nat"
+
+    @property
+    def reaches(self) -> str:
+        """What instances can reach."""
+        return {
+            Egress.S3: "the site's package bucket and the distribution's repositories in S3, and nothing else",
+            Egress.ENDPOINTS: "the same, and the services of `lockstep:network.endpointServices`",
+            Egress.NAT: "the same, and over HTTPS everything else: AWS's services and the internet",
+        }[self]
+
+    @property
+    def cost(self) -> str:
+        """What AWS charges (`EGRESS_PRICES`)."""
+        return {
+            Egress.S3: "nothing",
+            Egress.ENDPOINTS: "$0.01 per hour, service and zone, and $0.01 per GB",
+            Egress.NAT: "$0.05 per hour and zone ($0.045 a gateway, $0.005 its public address), and $0.045 per GB",
+        }[self]
+
+
+# https://aws.amazon.com/vpc/pricing/ and https://aws.amazon.com/privatelink/pricing/, September 2026.
+EGRESS_PRICES: Final = (
+    "AWS's prices for US East (Ohio) in September 2026, from aws.amazon.com/vpc/pricing and "
+    "aws.amazon.com/privatelink/pricing. They vary by region, and each site pays its own."
+)
+
+
+class Network(Section):
+    """Who reaches a site's balancer, what its instances reach, and how long the record of it is kept (days)."""
+
+    ingress: Annotated[str | tuple[ipaddress.IPv4Network, ...], PlainValidator(_ingress)] = Field(
+        default=ANYWHERE,
+        description=(
+            f"{ANYWHERE}, or a list of 1 to {limits.INGRESS_BLOCKS_MAX} public IPv4 blocks such as 203.0.113.0/24; "
+            "Route 53's health checkers are let in in any case"
+        ),
+        examples=[ANYWHERE],
+    )
+    egress: Egress = Field(default=Egress.S3, description="s3, endpoints or nat", examples=[Egress.S3.value])
+    endpoint_services: Annotated[
+        tuple[Annotated[Text, AfterValidator(_endpoint_service)], ...],
+        AfterValidator(_distinct),
+        AfterValidator(_some_services),
+    ] = Field(
+        default=("ssm", "ssmmessages", "ec2messages", "logs", "monitoring"),
+        description=(
+            f"a list of 1 to {limits.ENDPOINT_SERVICES_MAX} AWS services by the last part of their endpoints' names, "
+            "such as [ssm, logs]; used with egress endpoints only"
+        ),
+        examples=['["ssm", "ssmmessages", "ec2messages"]'],
+    )
+    flow_log_days: Annotated[Whole, AfterValidator(_log_days)] = Field(
+        default=0,
+        description=f"0 for no flow logs, or one of {', '.join(map(str, limits.LOG_RETENTION_DAYS))} days",
+        examples=[30],
+    )
+
+    @property
+    def clients(self) -> tuple[ipaddress.IPv4Network, ...] | None:
+        """The blocks that may send requests; None for anybody."""
+        return None if isinstance(self.ingress, str) else self.ingress
+
+
 class Site(Section):
     """One site: a region with everything in it. `weight` is its share among the weights of all sites."""
 
@@ -317,6 +446,7 @@ class Site(Section):
     domain: str
     weight: int
     fleet: Fleet
+    network: Network
     database: Database
     database_born: DatabaseBorn | None
     release: str | None
@@ -378,6 +508,11 @@ class Config(Section):
     def bake_seconds(self) -> int:
         """How long the first instance of a new release is watched, in the site where it is tried."""
         return max(site.fleet.bake_seconds for site in self.sites)
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether any site has a database, so that sites have to reach each other's."""
+        return any(site.database.mode.holds_data for site in self.sites)
 
     @property
     def region(self) -> str:

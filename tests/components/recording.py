@@ -41,6 +41,7 @@ class Declared:
     parent: str
     inputs: Mapping[str, Any]
     protect: bool
+    retain: bool
     ignore_changes: tuple[str, ...]
     hooks: Mapping[str, tuple[str, ...]]
     dependencies: tuple[str, ...]
@@ -172,6 +173,8 @@ class _Aws(Mocks):
     def _computed(self, args: MockResourceArgs) -> dict[str, Any]:
         if args.typ == "aws:ec2/vpcEndpoint:VpcEndpoint":
             return {"prefixListId": "pl-1"}
+        if args.typ == "aws:ec2/eip:Eip":
+            return {"allocationId": f"{args.name}-allocation"}
         if args.typ == "aws:s3/bucket:Bucket":
             return {"arn": f"arn:aws:s3:::{args.inputs['bucket']}"}
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
@@ -185,6 +188,7 @@ class _Aws(Mocks):
         answers: dict[str, dict[str, Any]] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
             "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": self._zones},
+            "aws:ec2/getManagedPrefixList:getManagedPrefixList": {"id": "pl-checkers"},
             "aws:ec2/getAmi:getAmi": {"id": "ami-1", "rootDeviceName": "/dev/xvda"},
             "aws:route53/getZone:getZone": {"zoneId": ZONE_ID},
             "aws:ssm/getParametersByPath:getParametersByPath": {
@@ -240,6 +244,7 @@ class _Monitor(MockMonitor):
                 parent=request.parent,
                 inputs=_plain(request.object),
                 protect=request.protect,
+                retain=request.retainOnDelete,
                 ignore_changes=tuple(request.ignoreChanges),
                 hooks={kind.name: tuple(names) for kind, names in request.hooks.ListFields()},
                 dependencies=tuple(request.dependencies),

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.access import Outbound
 from components.fleet import Fleet, FleetArgs
 from tests.components.recording import Recording, run
 
@@ -33,7 +34,7 @@ def arguments(**options: Any) -> FleetArgs:
         "vpc_id": "vpc-1",
         "public_subnet_ids": ["public-0", "public-1"],
         "private_subnet_ids": ["private-0", "private-1"],
-        "s3_prefix_list_id": "pl-1",
+        "outbound": Outbound(s3_prefix_list_id="pl-1"),
         "bucket_name": "packages",
     }
     return FleetArgs(**given | options)

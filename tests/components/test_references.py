@@ -112,6 +112,43 @@ def test_a_preview_goes_on_with_unknown_values_and_says_so() -> None:
     assert recording.one("test:Reader", "primary").inputs["bucketName"] == "bucket-primary"
 
 
+NETWORK = {"vpcId": "vpc-1", "privateRouteTableIds": ["rtb-a", "rtb-b"], "instanceGroupId": "sg-1"}
+
+
+class _Network(pulumi.ComponentResource):
+    """Shows what was read of a network, where the recording keeps it."""
+
+    def __init__(self, site: str, read: SiteOutputs) -> None:
+        assert read.network is not None
+        tables = {f"table{index}": each for index, each in enumerate(read.network.private_route_table_ids)}
+        super().__init__("test:Network", site, {"vpcId": read.network.vpc_id, **tables})
+
+
+def read_networks(sites: Mapping[str, Mapping[str, Any]], preview: bool) -> Recording:
+    """A program that reads the sites' networks too."""
+
+    async def program() -> None:
+        for site, values in (await read_sites(REGIONS, peered=True)).items():
+            _Network(site, values)
+
+    return run(program, stack="global", sites=sites, preview=preview)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_every_route_table_of_a_peered_site_is_known(preview: bool) -> None:
+    """One zone of the site would have no way to the other site's database."""
+    recording = read_networks({site: outputs(site) | NETWORK for site in REGIONS}, preview)
+    assert recording.one("test:Network", "primary").inputs == {"vpcId": "vpc-1", "table0": "rtb-a", "table1": "rtb-b"}
+
+
+def test_a_site_from_before_peering_has_to_come_up_first() -> None:
+    """Its network would be peered by half: an older stack exports none of it."""
+    with pytest.raises(pulumi.RunError, match="no output vpcId, privateRouteTableIds, instanceGroupId: run `pulumi up"):
+        read_networks(BOTH, preview=False)
+    late = read_networks(BOTH, preview=True).one("test:Network", "primary").inputs
+    assert isinstance(late["vpcId"], type(pulumi.UNKNOWN))
+
+
 def test_a_site_that_moves_is_unknown_in_a_preview() -> None:
     """The plan would join the bucket and the balancer that are about to go."""
     recording = read(BOTH | {"secondary": outputs("secondary") | {"region": "eu-west-3"}}, preview=True)

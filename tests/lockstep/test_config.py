@@ -10,6 +10,7 @@ import yaml
 
 from lockstep.config import Config, ConfigError, DatabaseMode, RecordType, load, stack_files
 from lockstep.config.keys import KEYS, REQUIRED
+from lockstep.config.models import Egress
 from lockstep.config.problems import Problem
 from lockstep.errors import ExitCode, InvalidInputError
 
@@ -473,3 +474,58 @@ def test_a_site_by_an_unknown_name_is_a_lookup_error() -> None:
         config.site_named("tertiary")
     with pytest.raises(LookupError):
         _ = config.site
+
+
+def test_networks_are_open_cheap_and_without_logs_by_default(project: Path, edit: Edit) -> None:
+    """A site that nobody configured would cost more, or be unreachable."""
+    edit("", "network", ...)
+    network = load(project, "primary").site.network
+    assert network.clients is None
+    assert (network.egress, network.flow_log_days) == (Egress.S3, 0)
+
+
+def test_a_site_may_have_a_network_of_its_own(project: Path, edit: Edit) -> None:
+    """A site with another office, or one that is only tried out, would need its own program."""
+    edit("primary", "network.ingress", ["203.0.113.0/24", "198.51.100.7/32"])
+    edit("primary", "network.egress", "nat")
+    primary, secondary = load(project, "primary").sites
+    assert primary.network.clients is not None
+    assert [str(block) for block in primary.network.clients] == ["203.0.113.0/24", "198.51.100.7/32"]
+    assert (primary.network.egress, secondary.network.egress) == (Egress.NAT, Egress.S3)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("ingress", "everybody", "neither 'anywhere' nor a list"),
+        ("ingress", [], "lets nobody in but the health checkers"),
+        ("ingress", ["203.0.113.0"], "EC2 keeps '203.0.113.0' as 203.0.113.0/32"),
+        ("ingress", ["203.0.113.9/24"], "EC2 keeps '203.0.113.9/24' as 203.0.113.0/24"),
+        ("ingress", ["0.0.0.0/0"], "that is 'anywhere'"),
+        ("ingress", ["10.1.0.0/16"], "no request from the internet has such an address"),
+        ("ingress", ["office"], "isn't an IPv4 range"),
+        ("ingress", ["203.0.113.0/24"] * 2, "twice in the list: 203.0.113.0/24"),
+        ("ingress", [f"203.0.{number}.0/24" for number in range(18)], "the health checkers' prefix list takes 25"),
+        ("egress", "internet", ""),
+        ("endpointServices", [], ""),
+        ("endpointServices", ["ssm", "ssm"], "twice in the list: ssm"),
+        ("endpointServices", ["s3"], "S3 has a gateway endpoint in any case"),
+        ("endpointServices", ["com.amazonaws.eu-west-1.ssm"], "not the last part"),
+        ("flowLogDays", 10, "these numbers of days only"),
+        ("flowLogDays", -1, "these numbers of days only"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(project: Path, edit: Edit, path: str, value: Any, reason: str) -> None:
+    """AWS would refuse it half way through an update, or it would shut out what nobody thought of."""
+    edit("", f"network.{path}", value)
+    problem = only(project)
+    assert problem.key.startswith(f"lockstep:network.{path}")
+    assert reason in problem.reason
+    assert problem.expected
+    assert problem.fix
+
+
+def test_as_many_clients_as_a_security_group_has_room_for_are_accepted(project: Path, edit: Edit) -> None:
+    """A list that AWS takes would be refused, or one that it doesn't accepted: 25 and two rules for each are 60."""
+    edit("", "network.ingress", [f"203.0.{number}.0/24" for number in range(17)])
+    assert len(load(project, "primary").site.network.clients or ()) == 17
