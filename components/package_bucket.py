@@ -1,11 +1,14 @@
 """The package bucket of a site: the releases that its instances install, and the leases of deployments.
 
-Rule: an object under `releases/` or `packages/` is never changed once it is written. Publishing refuses to overwrite,
-versions keep what was overwritten or deleted all the same, and a deletion isn't replicated to the other sites.
+Rule: an object under `releases/` or `packages/` is never changed once it is written. The bucket's policy refuses a
+write that isn't conditional on nothing being there and, while the site is protected, a deletion, which would make room
+for another object of the same name; versions keep what was overwritten or deleted all the same, and a deletion isn't
+replicated to the other sites.
 """
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_aws import s3
@@ -38,7 +41,11 @@ class PackageBucket(pulumi.ComponentResource):
     accepts as not public (S3 User Guide, "The meaning of public"). That is why encryption is SSE-S3: S3 refuses
     anonymous reads of objects under a KMS key.
 
-    Data: `protect` refuses to delete the bucket, and without it a destroy empties it first. Versioning keeps what is
+    Data: `protect` refuses to delete the bucket and what was published; without it a destroy empties it first. Nobody
+    is exempt, the account's root included: to withdraw an object, an administrator takes protection off the site and
+    brings it up, or changes the policy, which only s3:PutBucketPolicy allows and the next `pulumi refresh` shows.
+    Publishing again after that is conditional as ever. A lifecycle rule needs no such permission (API Reference,
+    PutBucketLifecycleConfiguration, "Permissions"): the one here expires no current object. Versioning keeps what is
     overwritten or deleted for `noncurrent_days`. Replication to the other sites belongs to stack `global`, which needs
     versioning at both ends.
     """
@@ -87,7 +94,9 @@ class PackageBucket(pulumi.ComponentResource):
         s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.bucket,
-            policy=pulumi.Output.all(bucket.arn, args.s3_endpoint_id).apply(lambda ids: _policy(ids[0], ids[1])),
+            policy=pulumi.Output.all(bucket.arn, args.s3_endpoint_id).apply(
+                lambda ids: policy_of(ids[0], ids[1], protect=args.protect)
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
         )
         s3.BucketLifecycleConfiguration(
@@ -111,28 +120,53 @@ class PackageBucket(pulumi.ComponentResource):
         self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn})
 
 
-def _policy(bucket_arn: str, s3_endpoint_id: str) -> str:
-    """TLS for everyone, and reads of packages for whoever comes through the site's own endpoint."""
-    return json.dumps(
+def policy_of(bucket_arn: str, s3_endpoint_id: str, *, protect: bool) -> str:
+    """The policy of a package bucket, as JSON: TLS for everyone, reads of packages through the site's own endpoint, and
+    nothing that is published changed or, with `protect`, deleted.
+
+    Conditional writes are demanded as the S3 User Guide says in "Enforce conditional writes on Amazon S3 buckets": of
+    what creates an object, as the calls that begin an upload and send its parts take no condition. Copies into these
+    prefixes end with that. Replication isn't concerned: it needs s3:ReplicateObject, not s3:PutObject ("Setting up
+    permissions for live replication"), and so keeps the versions of two regions together even where both wrote at once.
+    """
+    published = [f"{bucket_arn}/{RELEASES_PREFIX}*", f"{bucket_arn}/{PACKAGES_PREFIX}*"]
+    statements: list[dict[str, Any]] = [
         {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "RefusePlainHttp",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    "Resource": [bucket_arn, f"{bucket_arn}/*"],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
-                {
-                    "Sid": "InstancesReadPackages",
-                    "Effect": "Allow",
-                    "Principal": "*",
-                    "Action": "s3:GetObject",
-                    "Resource": [f"{bucket_arn}/{RELEASES_PREFIX}*", f"{bucket_arn}/{PACKAGES_PREFIX}*"],
-                    "Condition": {"StringEquals": {"aws:SourceVpce": s3_endpoint_id}},
-                },
-            ],
-        }
-    )
+            "Sid": "RefusePlainHttp",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "InstancesReadPackages",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": published,
+            "Condition": {"StringEquals": {"aws:SourceVpce": s3_endpoint_id}},
+        },
+        {
+            "Sid": "WriteOnlyWhatIsNotThere",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": published,
+            "Condition": {
+                "Null": {"s3:if-none-match": "true"},
+                "Bool": {"s3:ObjectCreationOperation": "true"},
+            },
+        },
+    ]
+    if protect:
+        statements.append(
+            {
+                "Sid": "KeepWhatIsPublished",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                "Resource": published,
+            }
+        )
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

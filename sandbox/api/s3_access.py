@@ -28,6 +28,7 @@ from moto.sts.models import sts_backends
 from sandbox.api import request_context
 from sandbox.api.change import Change, replace, wrap
 from sandbox.api.s3_condition import Context
+from sandbox.api.s3_configuration import read_document
 from sandbox.api.s3_error import S3Error
 from sandbox.api.s3_policy import Decision, Policy, PolicyError, Principal, parse_policy
 from sandbox.api.s3_request import S3Request, Stage, before_answering, current, find_bucket
@@ -37,6 +38,23 @@ from sandbox.api.s3_request import S3Request, Stage, before_answering, current, 
 _ROOT_MAY_ALWAYS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 _READS = frozenset({"GetObject", "HeadObject"})
 _LISTS = frozenset({"HeadBucket", "ListObjects", "ListObjectsV2", "ListObjectVersions"})
+# S3 User Guide, "Enforce conditional writes on Amazon S3 buckets": whether an operation that needs s3:PutObject creates
+# an object, or only a part of one.
+_CREATES_OBJECT = {
+    "PutObject": True,
+    "CopyObject": True,
+    "PostObject": True,
+    "CompleteMultipartUpload": True,
+    "CreateMultipartUpload": False,
+    "UploadPart": False,
+    "UploadPartCopy": False,
+}
+# By condition key, the operations that heed the header (API Reference, each of them). Elsewhere it promises nothing,
+# and no policy may be satisfied by it: an upload by POST would overwrite with the header and all.
+_HEEDED = {
+    "if-match": frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"}),
+    "if-none-match": frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"}),
+}
 _QUERY_KEYS = {
     "prefix": "s3:prefix",
     "delimiter": "s3:delimiter",
@@ -101,10 +119,19 @@ def context_of(asked: S3Request, principal: Principal, bucket: FakeBucket) -> Co
         **_network_keys(asked),
         **_principal_keys(asked, principal),
         **{key: asked.query.get(parameter) for parameter, key in _QUERY_KEYS.items()},
-        **{f"s3:{name}": asked.headers.get(name) for name in ("if-match", "if-none-match")},
+        **_writing_keys(asked),
         **{f"s3:{name.lower()}": value for name, value in asked.headers.items() if name.lower().startswith("x-amz-")},
     }
     return {key: (value,) for key, value in found.items() if value is not None}
+
+
+def _writing_keys(asked: S3Request) -> dict[str, str | None]:
+    name = asked.operation.name
+    creates = _CREATES_OBJECT.get(name)
+    return {
+        "s3:objectcreationoperation": None if creates is None else str(creates).lower(),
+        **{f"s3:{header}": asked.headers.get(header) for header, heeding in _HEEDED.items() if name in heeding},
+    }
 
 
 def _network_keys(asked: S3Request) -> dict[str, str | None]:
@@ -241,9 +268,18 @@ def _decided_already(bucket: FakeBucket, action: str, resource: str) -> Permissi
     asked = current()
     if asked is None or asked.operation.name != "DeleteObjects":
         return PermissionResult.PERMITTED
-    key = resource.split(":::", 1)[1].partition("/")[2]
-    refusal = _refusal(asked, principal_of(asked), action, bucket, key)
-    return PermissionResult.DENIED if refusal else PermissionResult.PERMITTED
+    key, principal = resource.split(":::", 1)[1].partition("/")[2], principal_of(asked)
+    refused = any(_refusal(asked, principal, each, bucket, key) for each in _deletions_of(asked, key))
+    return PermissionResult.DENIED if refused else PermissionResult.PERMITTED
+
+
+def _deletions_of(asked: S3Request, key: str) -> set[str]:
+    """What DeleteObjects needs for a key (API Reference, "Permissions"): moto asks of each, and doesn't say which
+    version. Of a key that is named both ways both are needed here.
+    """
+    named: list[Any] = read_document(asked.body, "Delete", lists=("Object",)).get("Object") or []
+    versions = {each.get("VersionId") for each in named if isinstance(each, dict) and each.get("Key") == key}
+    return {"s3:DeleteObjectVersion" if version else "s3:DeleteObject" for version in versions or {None}}
 
 
 def _apply_evaluation() -> None:

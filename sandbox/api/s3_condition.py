@@ -64,6 +64,7 @@ _KEYS_OF_ACTIONS: dict[str, frozenset[str]] = {
     "s3:prefix": _LISTING,
     "s3:if-match": frozenset({"s3:DeleteObject", "s3:PutObject"}),
     "s3:if-none-match": _WRITING,
+    "s3:objectcreationoperation": _WRITING,
     "s3:versionid": _OF_VERSIONS,
     "s3:x-amz-acl": _GRANTING,
     "s3:x-amz-copy-source": _WRITING,

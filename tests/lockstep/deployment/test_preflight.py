@@ -232,6 +232,7 @@ class TestCheck:
         """A site whose stack was taken down has none."""
         bucket = package_bucket_name(APPLICATION, ACCOUNT, OTHER)
         resource = published.aws("s3", OTHER)
+        resource.delete_bucket_policy(Bucket=bucket)
         for each in resource.list_object_versions(Bucket=bucket)["Versions"]:
             resource.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
         resource.delete_bucket(Bucket=bucket)

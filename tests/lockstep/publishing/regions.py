@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.package_bucket import policy_of
 from lockstep import aws as factory
-from lockstep.config.naming import package_bucket_name
+from lockstep.config.naming import bucket_arn, package_bucket_name
 from lockstep.publishing import package_set
 from lockstep.publishing.bucket import ReleaseBucket
 from lockstep.publishing.existing import look
@@ -42,6 +44,18 @@ class Regions:
         s3 = self.aws("s3", region)
         s3.create_bucket(Bucket=self.bucket(region), CreateBucketConfiguration={"LocationConstraint": region})
         s3.put_bucket_versioning(Bucket=self.bucket(region), VersioningConfiguration={"Status": "Enabled"})
+        # That of a site's bucket: what publishing does has to be allowed by it.
+        policy = policy_of(bucket_arn(self.bucket(region)), "vpce-1", protect=True)
+        s3.put_bucket_policy(Bucket=self.bucket(region), Policy=policy)
+
+    @contextmanager
+    def unlocked(self, region: str) -> Iterator[Any]:
+        """Without the bucket's policy for the block, as an administrator can make it: S3's client."""
+        s3, name = self.aws("s3", region), self.bucket(region)
+        policy = s3.get_bucket_policy(Bucket=name)["Policy"]
+        s3.delete_bucket_policy(Bucket=name)
+        yield s3
+        s3.put_bucket_policy(Bucket=name, Policy=policy)
 
     def objects(self, region: str) -> dict[str, int]:
         """Size of every object, by key."""
@@ -68,10 +82,12 @@ class Regions:
         return key
 
     def delete(self, region: str, key: str) -> None:
-        self.aws("s3", region).delete_object(Bucket=self.bucket(region), Key=key)
+        with self.unlocked(region) as s3:
+            s3.delete_object(Bucket=self.bucket(region), Key=key)
 
     def overwrite(self, region: str, key: str, content: bytes) -> None:
-        self.aws("s3", region).put_object(Bucket=self.bucket(region), Key=key, Body=content, ChecksumAlgorithm="SHA256")
+        with self.unlocked(region) as s3:
+            s3.put_object(Bucket=self.bucket(region), Key=key, Body=content, ChecksumAlgorithm="SHA256")
 
     def record(self, region: str, release: str = "1.0.0") -> dict[str, Any] | None:
         """The release's record, as it is stored."""

@@ -180,10 +180,11 @@ def test_killed_at_any_moment_the_next_run_ends_in_the_same_state(
 
 
 def _empty(regions: Regions, region: str) -> None:
-    s3, bucket = regions.aws("s3", region), regions.bucket(region)
-    listed = s3.list_object_versions(Bucket=bucket)
-    for each in (*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())):
-        s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+    bucket = regions.bucket(region)
+    with regions.unlocked(region) as s3:
+        listed = s3.list_object_versions(Bucket=bucket)
+        for each in (*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())):
+            s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
     if regions.record(region):
         regions.aws("ssm", region).delete_parameter(Name="/lockstep/orders/releases/1.0.0")
 

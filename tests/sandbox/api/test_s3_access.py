@@ -221,6 +221,83 @@ def test_conditions_see_the_requests_own_headers_and_parameters(s3: Any) -> None
     assert refused(lambda: s3.list_objects_v2(Bucket=BUCKET))[0] == "AccessDenied"
 
 
+# As the S3 User Guide demands conditional writes ("Enforce conditional writes on Amazon S3 buckets").
+ONCE = {
+    **ALL_READ,
+    "Effect": "Deny",
+    "Action": "s3:PutObject",
+    "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+}
+
+
+def in_parts(s3: Any, key: str, **conditions: Any) -> None:
+    """Upload an object in one part."""
+    where = {"Bucket": BUCKET, "Key": key}
+    where["UploadId"] = s3.create_multipart_upload(**where)["UploadId"]
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**where, PartNumber=1, Body=b"part")["ETag"]}
+    s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [part]}, **conditions)
+
+
+def by_form(s3: Any, key: str) -> int:
+    """Upload an object as a browser's form does, with a header that such an upload doesn't heed; returns the status."""
+    form = s3.generate_presigned_post(BUCKET, key)
+    boundary = "boundary"
+    fields = {**form["fields"], "file": "posted"}
+    body = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "If-None-Match": "*"}
+    request = urllib.request.Request(form["url"], f"{body}--{boundary}--\r\n".encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.change("s3-access-decided")
+def test_conditional_writes_are_enforced_for_what_creates_an_object(s3: Any) -> None:
+    """The calls that begin an upload and send its parts take no condition; all that make an object need one."""
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(ONCE))
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"once", IfNoneMatch="*")
+    in_parts(s3, "b", IfNoneMatch="*")
+    source = {"Bucket": BUCKET, "Key": "a"}
+    for attempt in (
+        lambda: s3.put_object(Bucket=BUCKET, Key="a", Body=b"twice"),
+        lambda: s3.put_object(Bucket=BUCKET, Key="a", Body=b"twice", IfMatch='"0"'),
+        lambda: s3.copy_object(Bucket=BUCKET, Key="b", CopySource=source),
+        lambda: in_parts(s3, "a"),
+    ):
+        code, text = refused(attempt)
+        assert (code, "explicit deny" in text) == ("AccessDenied", True)
+    assert refused(lambda: s3.put_object(Bucket=BUCKET, Key="a", Body=b"2", IfNoneMatch="*"))[0] == "PreconditionFailed"
+    assert s3.get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"once"
+
+
+@pytest.mark.change("s3-access-decided")
+def test_a_form_cannot_meet_a_condition_that_uploads_by_form_do_not_heed(s3: Any) -> None:
+    """It would overwrite what it claims not to."""
+    assert by_form(s3, "form") in (200, 204)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(ONCE))
+    assert by_form(s3, "form") == 403
+
+
+@pytest.mark.change("s3-access-decided")
+def test_deleting_many_versions_needs_the_permission_for_versions(s3: Any) -> None:
+    """A deny of one of both would be walked around by the call for many."""
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=BUCKET, Key="k", Body=b"x")["VersionId"]
+    s3.put_bucket_policy(
+        Bucket=BUCKET, Policy=policy({**ALL_READ, "Effect": "Deny", "Action": "s3:DeleteObjectVersion"})
+    )
+    one = {"Objects": [{"Key": "k", "VersionId": version}]}
+    assert s3.delete_objects(Bucket=BUCKET, Delete=one)["Errors"][0]["Code"] == "AccessDenied"
+    assert "Errors" not in s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "k"}]})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy({**ALL_READ, "Effect": "Deny", "Action": "s3:DeleteObject"}))
+    assert "Errors" not in s3.delete_objects(Bucket=BUCKET, Delete=one)
+
+
 @pytest.mark.change("s3-access-decided")
 def test_the_root_of_the_account_can_repair_a_policy_that_locks_it_out(s3: Any) -> None:
     """S3 keeps three calls open to the owner; everything else stays denied."""
