@@ -10,6 +10,8 @@ BALANCER_NAME_MAX: Final = 32
 ROLE_NAME_MAX: Final = 64
 # S3 API Reference, ReplicationRule, "ID".
 REPLICATION_RULE_ID_MAX: Final = 255
+# CloudWatch API Reference, PutMetricAlarm, "AlarmActions".
+ALARM_ACTIONS_MAX: Final = 5
 # EC2 API Reference, CreateLaunchTemplate, "LaunchTemplateName".
 LAUNCH_TEMPLATE_NAME_MAX: Final = 128
 # EC2 API Reference, CreateSecurityGroup, "GroupName"; Auto Scaling API Reference, "AutoScalingGroupName".

@@ -6,10 +6,11 @@ encrypted objects".
 
 import logging
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.kms.models import kms_backends
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
-from sandbox.api import lost_regions
+from sandbox.api import cloudwatch_metrics, cloudwatch_time, lost_regions
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.s3_access import policy_of
 from sandbox.api.s3_policy import Decision, Principal
@@ -45,10 +46,30 @@ def perform(job: Job) -> bool:
         if problem is not None:
             source = f"s3://{job.source.name}/{job.key_name}"
             log.warning("%s isn't replicated to %s: %s", source, job.rule.bucket_name, problem)
+        if job.rule.metrics:
+            _measure(job, failed=problem is not None)
         progress = getattr(version, "lockstep_progress", None)
         if progress is not None:
             progress.by_destination[job.rule.bucket_name] = "FAILED" if problem else "COMPLETED"
     return True
+
+
+def _measure(job: Job, *, failed: bool) -> None:
+    """Tell CloudWatch of an operation, in the source's region: the sum is how many failed, the number of samples how
+    many there were (S3 User Guide, "Metrics and dimensions", "S3 Replication metrics in CloudWatch"). The metrics of
+    what is pending aren't published here.
+    """
+    dimensions = {
+        "SourceBucket": job.source.name,
+        "DestinationBucket": job.rule.bucket_name,
+        "RuleId": job.rule.rule_id,
+    }
+    named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    cloudwatch_metrics.record(
+        cloudwatch_backends[job.source.account_id][job.source.region_name],
+        cloudwatch_metrics.key_of("AWS/S3", "OperationsFailedReplication", named),
+        cloudwatch_metrics.sample_of(cloudwatch_time.now(), {float(failed): 1.0}, unit="Count"),
+    )
 
 
 def _destination(job: Job) -> FakeBucket | None:

@@ -66,7 +66,8 @@ class Rule:
 
     `tags` must all be on the object. `delete_markers` says whether markers that users make are replicated;
     `kms_key_arn` is the key for the replicas of KMS-encrypted objects, None if such objects aren't selected.
-    `replica_modifications` says whether new tags of replicas are carried back to where they came from.
+    `replica_modifications` says whether new tags of replicas are carried back to where they came from, `metrics`
+    whether CloudWatch is told what becomes of the rule's objects.
     """
 
     rule_id: str
@@ -77,6 +78,7 @@ class Rule:
     delete_markers: bool
     kms_key_arn: str | None
     replica_modifications: bool
+    metrics: bool
     bucket_name: str
     storage_class: str | None
 
@@ -150,6 +152,7 @@ def _parse_rule(written: dict[str, Any], source: str, with_filters: bool) -> Rul
         delete_markers=markers,
         kms_key_arn=_replica_key(destination, selects_kms),
         replica_modifications=_selects_replica_modifications(written),
+        metrics=_has_metrics(destination),
         bucket_name=_destination_bucket(destination, source),
         storage_class=_storage_class(destination),
     )
@@ -274,7 +277,6 @@ def _destination_bucket(destination: dict[str, Any], source: str) -> str:
     if found[1] == source:
         raise S3Error("InvalidRequest", "Destination bucket cannot be the same as the source bucket.")
     _check_owner(destination)
-    _check_time_control(destination)
     return found[1]
 
 
@@ -297,23 +299,41 @@ def _check_owner(destination: dict[str, Any]) -> None:
         )
 
 
-def _check_time_control(destination: dict[str, Any]) -> None:
+def _has_metrics(destination: dict[str, Any]) -> bool:
+    """Whether the rule's metrics are on, which S3 Replication Time Control can't do without; they can be without it (S3
+    User Guide, "Using S3 Replication metrics").
+    """
     metrics, control = child(destination, "Metrics"), child(destination, "ReplicationTime")
-    if metrics is not None and switch_of(metrics, "Status") is None:
+    measured = switch_of(metrics, "Status") if metrics is not None else False
+    if measured is None:
         raise malformed_xml()
+    unknown_elements(metrics or {}, frozenset({"Status", "EventThreshold"}))
+    _check_minutes(metrics or {}, "EventThreshold")
     if control is None:
-        return
-    minutes = number_of(child(control, "Time") or {}, "Minutes")
-    if switch_of(control, "Status") is None or minutes is None:
+        return measured
+    unknown_elements(control, frozenset({"Status", "Time"}))
+    timed = switch_of(control, "Status")
+    if timed is None or "Time" not in control:
         raise malformed_xml()
-    if metrics is None:
+    _check_minutes(control, "Time")
+    if metrics is None or timed != measured or (timed and "EventThreshold" not in metrics):
         raise S3Error(
             "InvalidRequest", "Replication destination must contain both ReplicationTime and Metrics or neither."
         )
-    threshold = number_of(child(metrics, "EventThreshold") or {}, "Minutes")
-    for name, value in (("ReplicationTime", minutes), ("EventThreshold", threshold)):
-        if value != REPLICATION_TIME_MINUTES:
-            raise invalid_argument("Invalid time minute value", name, str(value))
+    return measured
+
+
+def _check_minutes(parent: dict[str, Any], name: str) -> None:
+    """A `Minutes` inside of the element `name`, if that is there: there is one value that S3 takes."""
+    element = child(parent, name)
+    if element is None:
+        return
+    minutes = number_of(element, "Minutes")
+    if minutes is None:
+        raise malformed_xml()
+    if minutes != REPLICATION_TIME_MINUTES:
+        shown = "ReplicationTime" if name == "Time" else name
+        raise invalid_argument("Invalid time minute value", shown, str(minutes))
 
 
 def _check_unique(rules: tuple[Rule, ...], with_filters: bool) -> None:

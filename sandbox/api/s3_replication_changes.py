@@ -215,8 +215,8 @@ CHANGES = (
         why="moto copies nothing. S3 replicates what is written after the rule, by prefix and tags, delete markers "
         "where the rule says so, KMS objects where they are selected, versions under their own id, never replicas "
         "or deletions of versions; and says PENDING, COMPLETED, FAILED or REPLICA (S3 User Guide, What does Amazon "
-        "S3 replicate?). The role's permissions and the buckets' policies decide here as on AWS, but not the "
-        "conditions in the role's policies.",
+        "S3 replicate?); rules with metrics tell CloudWatch of failures. The role's "
+        "permissions and the buckets' policies decide here as on AWS, but not the conditions in the role's policies.",
         apply=_apply_replication,
     ),
 )

@@ -128,3 +128,74 @@ def test_two_buckets_of_one_region_are_refused() -> None:
     """Losing that region would take both."""
     with pytest.raises(ValueError, match="one region"):
         ReplicationArgs(buckets=buckets("primary", "primary"))
+
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+
+
+def test_every_rule_is_measured_without_time_control() -> None:
+    """An object that isn't replicated would be noticed when its region is needed; time control is paid by the GB."""
+    for rule in rules():
+        assert rule["destination"]["metrics"] == {"status": "Enabled"}
+        assert "replicationTime" not in rule["destination"]
+
+
+@pytest.mark.parametrize("sites", [("primary", "secondary"), ("primary", "secondary", "tertiary")])
+def test_an_alarm_for_every_rule_watches_its_failures_where_they_are_published(sites: tuple[str, ...]) -> None:
+    """One failed object lets the sites differ; an alarm in another region, or on another rule's name, sees no data."""
+    recording = replication(*sites)
+    watched = {
+        (
+            alarm.inputs["region"],
+            alarm.inputs["dimensions"]["SourceBucket"],
+            alarm.inputs["dimensions"]["DestinationBucket"],
+            alarm.inputs["dimensions"]["RuleId"],
+        )
+        for alarm in recording.of(ALARM)
+    }
+    assert watched == {
+        (
+            config.inputs["region"],
+            config.inputs["bucket"],
+            rule["destination"]["bucket"].rpartition(":")[2],
+            rule["id"],
+        )
+        for config in recording.of(CONFIG)
+        for rule in config.inputs["rules"]
+    }
+    assert len(recording.of(ALARM)) == len(watched)
+    for alarm in recording.of(ALARM):
+        said = {name: alarm.inputs[name] for name in ("namespace", "metricName", "statistic", "threshold")}
+        assert said == {
+            "namespace": "AWS/S3",
+            "metricName": "OperationsFailedReplication",
+            "statistic": "Sum",
+            "threshold": 0,
+        }
+        assert alarm.inputs["comparisonOperator"] == "GreaterThanThreshold"
+        assert (alarm.inputs["period"], alarm.inputs["evaluationPeriods"]) == (300, 1)
+        # While nothing is published there is no data.
+        assert alarm.inputs["treatMissingData"] == "notBreaching"
+        assert "alarmActions" not in alarm.inputs
+
+
+def test_an_alarm_tells_the_topics_of_its_own_region() -> None:
+    """CloudWatch publishes to no topic of another region."""
+    topics = {site: f"arn:aws:sns:{region}:123456789012:alarms" for site, region in REGIONS.items()}
+
+    def program() -> None:
+        made = [
+            ReplicatedBucket(site=b.site, region=b.region, name=b.name, arn=b.arn, alarm_actions=[topics[b.site]])
+            for b in buckets("primary", "secondary")
+        ]
+        Replication("orders", ReplicationArgs(buckets=made))
+
+    for alarm in run(program).of(ALARM):
+        (topic,) = alarm.inputs["alarmActions"]
+        assert topic.split(":")[3] == alarm.inputs["region"]
+
+
+def test_more_actions_than_cloudwatch_takes_are_refused() -> None:
+    """PutMetricAlarm would refuse them half way through an update."""
+    with pytest.raises(ValueError, match="6 alarm actions"):
+        ReplicatedBucket(site="a", region="eu-west-1", name="b", arn="c", alarm_actions=["arn"] * 6)

@@ -76,6 +76,7 @@ RULES = [
         Destination=to(Account="123456789012", AccessControlTranslation={"Owner": "Destination"}),
     ),
     rule(ID="back", Priority=8, SourceSelectionCriteria={"ReplicaModifications": ENABLED}),
+    rule(ID="measured", Priority=10, Destination=to(Metrics={"Status": "Enabled"})),
     rule(
         ID="timed",
         Priority=9,
@@ -193,6 +194,30 @@ def test_versioning_of_a_replicated_bucket_cannot_be_suspended(s3: Any) -> None:
         ({"Destination": {"Bucket": f"arn:aws:s3:::{SOURCE}"}}, "InvalidRequest", "cannot be the same"),
         ({"Destination": to(StorageClass="FAST")}, "MalformedXML", ""),
         ({"Destination": to(AccessControlTranslation={"Owner": "Destination"})}, "InvalidRequest", "Account"),
+        (
+            {"Destination": to(Metrics={"Status": "Enabled", "EventThreshold": {"Minutes": 5}})},
+            "InvalidArgument",
+            "Invalid time minute value",
+        ),
+        (
+            {
+                "Destination": to(
+                    ReplicationTime={"Status": "Enabled", "Time": {"Minutes": 15}},
+                    Metrics={"Status": "Disabled", "EventThreshold": {"Minutes": 15}},
+                )
+            },
+            "InvalidRequest",
+            "both ReplicationTime and Metrics",
+        ),
+        (
+            {
+                "Destination": to(
+                    ReplicationTime={"Status": "Enabled", "Time": {"Minutes": 15}}, Metrics={"Status": "Enabled"}
+                )
+            },
+            "InvalidRequest",
+            "both ReplicationTime and Metrics",
+        ),
         (
             {"Destination": to(ReplicationTime={"Status": "Enabled", "Time": {"Minutes": 15}})},
             "InvalidRequest",

@@ -5,18 +5,21 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from moto.s3.models import FakeBucket
 
+from components.package_bucket import policy_of as package_policy
 from sandbox.api import s3_replica, s3_replicator
 from sandbox.api.s3_replica import perform
 from sandbox.api.s3_replication import Rule
 from sandbox.api.s3_replication_changes import replicator as running
 from sandbox.api.s3_replicator import Job, Kind, Progress, Replicator
 from sandbox.api.server import ApiServer
+from tests.sandbox.api.alarming import World, state
 
 SOURCE, TARGET, THIRD = "packages-eu-west-1", "packages-eu-central-1", "packages-eu-north-1"
 REGIONS = {SOURCE: "eu-west-1", TARGET: "eu-central-1", THIRD: "eu-north-1"}
@@ -478,6 +481,7 @@ def job(key: str) -> Job:
         delete_markers=False,
         kms_key_arn=None,
         replica_modifications=False,
+        metrics=False,
         bucket_name=TARGET,
         storage_class=None,
     )
@@ -572,3 +576,84 @@ def test_the_delay_is_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(s3_replicator.DELAY_VARIABLE, wrong)
         with pytest.raises(ValueError, match=s3_replicator.DELAY_VARIABLE):
             s3_replicator.delay_from_environment()
+
+
+METRIC = {
+    "Namespace": "AWS/S3",
+    "MetricName": "OperationsFailedReplication",
+    "Dimensions": [
+        {"Name": "SourceBucket", "Value": SOURCE},
+        {"Name": "DestinationBucket", "Value": TARGET},
+        {"Name": "RuleId", "Value": "releases"},
+    ],
+}
+
+
+def failures(cloudwatch: Any) -> list[tuple[float, float]]:
+    """Sum and number of samples of the rule's failures, in one region."""
+    found = cloudwatch.get_metric_statistics(
+        **METRIC,
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(hours=1),
+        Period=7200,
+        Statistics=["Sum", "SampleCount"],
+    )["Datapoints"]
+    return [(each["Sum"], each["SampleCount"]) for each in found]
+
+
+def test_what_fails_is_told_to_cloudwatch_in_the_region_of_the_source(sites: Sites) -> None:
+    """Nobody looks at each object's status: an alarm on this metric is how people hear of it."""
+    sites.replicate(rule(Destination=to(TARGET, Metrics=ENABLED)))
+    here, there = sites.aws("cloudwatch", REGIONS[SOURCE]), sites.aws("cloudwatch", REGIONS[TARGET])
+    sites.put("releases/1")
+    assert sites.settled("releases/1") == "COMPLETED"
+    assert sum(total for total, _ in failures(here)) == 0
+    sites.allow([action for action in ALLOWED if action != "s3:Replicate*"])
+    sites.put("releases/2")
+    assert sites.settled("releases/2") == "FAILED"
+    assert [sum(column) for column in zip(*failures(here), strict=True)] == [1, 2]
+    assert failures(there) == []
+
+
+@pytest.mark.parametrize("destination", [to(TARGET), to(TARGET, Metrics=DISABLED)])
+def test_a_rule_without_metrics_tells_nothing(sites: Sites, destination: dict[str, Any]) -> None:
+    """An alarm on it would look well for ever."""
+    sites.replicate(rule(Destination=destination))
+    sites.allow([action for action in ALLOWED if action != "s3:Replicate*"])
+    sites.put("releases/1")
+    assert sites.settled("releases/1") == "FAILED"
+    assert failures(sites.aws("cloudwatch", REGIONS[SOURCE])) == []
+
+
+def test_an_alarm_on_failures_goes_off_and_a_policy_that_demands_conditional_writes_is_no_failure(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm that the component makes, on buckets with the policy that the component gives them."""
+    world = World(monkeypatch)
+    world.now = datetime.now(UTC).replace(tzinfo=None)
+    for name, client in sites.clients.items():
+        arn = f"arn:aws:s3:::{name}"
+        client.put_bucket_policy(Bucket=name, Policy=package_policy(arn, "vpce-1", protect=True))
+    cloudwatch = sites.aws("cloudwatch", REGIONS[SOURCE])
+    cloudwatch.put_metric_alarm(
+        AlarmName="failed",
+        **METRIC,
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    sites.replicate(rule(Destination=to(TARGET, Metrics=ENABLED)))
+    sites.put("releases/1", IfNoneMatch="*")
+    assert sites.settled("releases/1") == "COMPLETED"
+    world.wait(330)
+    assert state(cloudwatch, "failed") == "OK"
+    sites.allow([action for action in ALLOWED if action != "s3:Replicate*"])
+    sites.put("releases/2", IfNoneMatch="*")
+    assert sites.settled("releases/2") == "FAILED"
+    world.wait(330)
+    assert state(cloudwatch, "failed") == "ALARM"
+    world.wait(660)
+    assert state(cloudwatch, "failed") == "OK"
