@@ -17,15 +17,24 @@ from lockstep.config.naming import PACKAGES_PREFIX, RELEASES_PREFIX
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccessLogs:
+    """A bucket in the same region, whose policy lets S3 write below `target_prefix`, which ends with a slash."""
+
+    bucket_name: pulumi.Input[str]
+    target_prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackageBucketArgs:
     """`protect` keeps the bucket and its objects on a destroy; `noncurrent_days` is how long versions stay that were
-    overwritten or deleted, `upload_days` how long unfinished uploads."""
+    overwritten or deleted, `upload_days` how long unfinished uploads. `access_logs` is where S3 logs its requests."""
 
     bucket_name: pulumi.Input[str]
     s3_endpoint_id: pulumi.Input[str]
     protect: bool
     noncurrent_days: int = 90
     upload_days: int = 7
+    access_logs: AccessLogs | None = None
 
     def __post_init__(self) -> None:
         if self.noncurrent_days < 1 or self.upload_days < 1:
@@ -35,7 +44,8 @@ class PackageBucketArgs:
 class PackageBucket(pulumi.ComponentResource):
     """A private, versioned bucket that the instances of its own site read over HTTPS, and nobody else does.
 
-    Creates: a bucket; its versioning, default encryption, ownership, public access block, policy and lifecycle.
+    Creates: a bucket; its versioning, default encryption, ownership, public access block, policy and lifecycle; with
+    `access_logs` its server access logging, in folders by account, region, bucket and day of the request.
 
     Instances have no credentials for it: the policy admits them by the site's VPC endpoint, which Block Public Access
     accepts as not public (S3 User Guide, "The meaning of public"). That is why encryption is SSE-S3: S3 refuses
@@ -114,6 +124,16 @@ class PackageBucket(pulumi.ComponentResource):
             # Rules about noncurrent versions have none to act on before versioning is on.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
+
+        if args.access_logs is not None:
+            s3.BucketLogging(
+                f"{name}-logging",
+                bucket=bucket.bucket,
+                target_bucket=args.access_logs.bucket_name,
+                target_prefix=args.access_logs.target_prefix,
+                target_object_key_format={"partitioned_prefix": {"partition_date_source": "EventTime"}},
+                opts=child,
+            )
 
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn

@@ -7,11 +7,12 @@ from components.contract import SiteContract, SiteContractArgs
 from components.drain_switch import DrainSwitch, DrainSwitchArgs
 from components.fleet import Fleet, FleetArgs
 from components.flow_logs import FlowLogs, FlowLogsArgs
+from components.log_bucket import LogBucket, LogBucketArgs, ServerAccessLogs
 from components.network import Network, NetworkArgs
-from components.package_bucket import PackageBucket, PackageBucketArgs
+from components.package_bucket import AccessLogs, PackageBucket, PackageBucketArgs
 from components.provider import provider_of
 from components.release_guard import roll_hook, see_that_it_runs, stop_what_records_forbid, wait_hook
-from lockstep.config import Config
+from lockstep.config import Config, Site
 from lockstep.config.naming import bucket_arn, drain_alarm_name, package_bucket_name
 from lockstep.deployment.marker import deployment_id
 
@@ -55,7 +56,13 @@ async def build_site(config: Config) -> pulumi.Inputs:
         )
     packages = PackageBucket(
         f"{name}-packages",
-        PackageBucketArgs(bucket_name=bucket_name, s3_endpoint_id=network.s3_endpoint_id, protect=site.protect),
+        PackageBucketArgs(
+            bucket_name=bucket_name,
+            s3_endpoint_id=network.s3_endpoint_id,
+            protect=site.protect,
+            noncurrent_days=site.packages.noncurrent_days,
+            access_logs=_access_logs(name, site, account, bucket_name.apply(bucket_arn), opts),
+        ),
         opts,
     )
     fleet = Fleet(
@@ -113,3 +120,23 @@ async def build_site(config: Config) -> pulumi.Inputs:
     SiteContract(name, contract)
     await see_that_it_runs(config, fleet.fleet_name, deployment_id())
     return contract.outputs()
+
+
+def _access_logs(
+    name: str,
+    site: Site,
+    account: pulumi.Output[str],
+    package_bucket_arn: pulumi.Output[str],
+    opts: pulumi.ResourceOptions,
+) -> AccessLogs | None:
+    """The site's log bucket, if the requests to its package bucket are to be logged."""
+    if not site.packages.access_logs:
+        return None
+    # The ARN is worked out from config: each bucket would wait for the other one.
+    sender = ServerAccessLogs(prefix="packages", source_arn=package_bucket_arn)
+    logs = LogBucket(
+        f"{name}-logs",
+        LogBucketArgs(account_id=account, senders=[sender], days=site.packages.access_log_days, protect=site.protect),
+        opts,
+    )
+    return AccessLogs(bucket_name=logs.bucket_name, target_prefix=sender.target_prefix)

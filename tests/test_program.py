@@ -210,6 +210,23 @@ def test_the_balancer_and_route_53_check_the_same_path(project: Path) -> None:
     assert targets.inputs["healthCheck"]["path"] == endpoint.inputs["resourcePath"] == "/ready"
 
 
+def test_a_sites_packages_are_kept_and_logged_as_config_says(project: Path) -> None:
+    """A key that nothing reads would be believed."""
+    set_default(project, "packages", {"noncurrentDays": 11, "accessLogs": True, "accessLogDays": 12})
+    site = bring_up("secondary", project)
+    days = {
+        str(rule["id"]): rule.get("noncurrentVersionExpiration", {}).get("noncurrentDays", rule.get("expiration"))
+        for lifecycle in site.of("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+        for rule in lifecycle.inputs["rules"]
+    }
+    assert days == {"expire-noncurrent-versions": 11, "expire-logs": {"days": 12}}
+    logging = site.one("aws:s3/bucketLogging:BucketLogging").inputs
+    policies = {each.inputs["bucket"]: each.inputs["policy"] for each in site.of("aws:s3/bucketPolicy:BucketPolicy")}
+    admitted = json.loads(policies[logging["targetBucket"]])["Statement"][1]
+    assert admitted["Condition"]["ArnLike"] == {"aws:SourceArn": f"arn:aws:s3:::{logging['bucket']}"}
+    assert admitted["Resource"].endswith(f"{logging['targetBucket']}/{logging['targetPrefix']}*")
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_protection_can_be_taken_off_for_a_teardown_and_only_so(project: Path, stack: str) -> None:
     """A destroy by mistake would go through, or a teardown never would."""

@@ -13,6 +13,7 @@ from lockstep.config.models import (
     Fleet,
     HealthCheck,
     Objectives,
+    Packages,
     RecordType,
     Site,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Fleet",
     "HealthCheck",
     "Objectives",
+    "Packages",
     "Problem",
     "RecordType",
     "Site",

@@ -19,6 +19,7 @@ from lockstep.config.models import (
     HealthCheck,
     Network,
     Objectives,
+    Packages,
     RecordType,
     Release,
     SiteNames,
@@ -217,6 +218,13 @@ KEYS: Final = (
         Network,
         {},
         example="{ingress: anywhere, egress: s3, flowLogDays: 0}",
+    ),
+    _section(
+        "packages",
+        Scope.ANY,
+        Packages,
+        {},
+        example="{noncurrentDays: 90, accessLogs: true}",
     ),
     Key(
         name="protect",

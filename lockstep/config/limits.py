@@ -61,3 +61,8 @@ RELEASE_MAX: Final = 64
 # two rounds of the balancer's checks shows nothing.
 BAKE_SECONDS_MIN: Final = 20
 BAKE_SECONDS_MAX: Final = 172_800
+
+# Days. S3 takes any positive integer (API Reference, PutBucketLifecycleConfiguration); above ten years what was to be
+# kept for a while is kept for ever, and paid for.
+KEPT_DAYS_MIN: Final = 1
+KEPT_DAYS_MAX: Final = 3_650

@@ -275,6 +275,7 @@ def _assemble(
                 network=by_site[name]["network"],
                 database=by_site[name]["database"],
                 database_born=by_site[name]["databaseBorn"],
+                packages=by_site[name]["packages"],
                 release=by_site[name]["release"] or None,
                 protect=by_site[name]["protect"],
             )

@@ -228,6 +228,17 @@ def _one(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _encryption(value: str) -> str:
+    if value in ("sse-kms", "dsse-kms", "aws:kms", "aws:kms:dsse"):
+        raise ValueError(
+            "instances read packages without credentials, and S3 refuses anonymous reads of objects under KMS keys: no "
+            "instance could install anything"
+        )
+    if value != "sse-s3":
+        raise ValueError("S3 has no such encryption that needs nothing from who reads")
+    return value
+
+
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({item for item in value if value.count(item) > 1})
     if twice:
@@ -437,6 +448,22 @@ class Network(Section):
         return None if isinstance(self.ingress, str) else self.ingress
 
 
+_KEPT_FORM: Final = f"a whole number of days from {limits.KEPT_DAYS_MIN} to {limits.KEPT_DAYS_MAX}"
+Days = Annotated[Whole, Field(ge=limits.KEPT_DAYS_MIN, le=limits.KEPT_DAYS_MAX)]
+
+
+class Packages(Section):
+    """A site's package bucket. Current objects never expire; `noncurrent_days` is how long versions stay that were
+    overwritten or deleted, `access_log_days` how long its access logs do, if it has any."""
+
+    noncurrent_days: Days = Field(default=90, description=_KEPT_FORM, examples=[90])
+    encryption: Annotated[Text, AfterValidator(_encryption)] = Field(
+        default="sse-s3", description="sse-s3", examples=["sse-s3"]
+    )
+    access_logs: Flag = Field(default=False, description="true or false", examples=["true"])
+    access_log_days: Days = Field(default=90, description=_KEPT_FORM, examples=[90])
+
+
 class Site(Section):
     """One site: a region with everything in it. `weight` is its share among the weights of all sites."""
 
@@ -449,6 +476,7 @@ class Site(Section):
     network: Network
     database: Database
     database_born: DatabaseBorn | None
+    packages: Packages
     release: str | None
     protect: bool
 

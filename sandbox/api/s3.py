@@ -8,7 +8,7 @@
 | `s3_integrity`, `s3_multipart`, `s3_checksum` | bodies are what they are said to be |
 | `s3_versioning`, `s3_objects` | versions, conditional writes, copies |
 | `s3_replication`, `s3_replication_changes`, `s3_replicator`, `s3_replica`, `s3_role` | replication |
-| `s3_lifecycle`, `s3_configuration` | lifecycle, configuration documents |
+| `s3_lifecycle`, `s3_logging`, `s3_configuration` | lifecycle, access logs, configuration documents |
 """
 
 from sandbox.api import (
@@ -17,6 +17,7 @@ from sandbox.api import (
     s3_error,
     s3_integrity,
     s3_lifecycle,
+    s3_logging,
     s3_multipart,
     s3_objects,
     s3_replication_changes,
@@ -40,5 +41,6 @@ CHANGES = (
     *s3_versioning.CHANGES,
     *s3_objects.CHANGES,
     *s3_lifecycle.CHANGES,
+    *s3_logging.CHANGES,
     *s3_replication_changes.CHANGES,
 )

@@ -71,15 +71,18 @@ class Decision(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who asks. All None for an anonymous request; `role_arn` only for the session of an assumed role."""
+    """Who asks. All None for an anonymous request; `role_arn` only for the session of an assumed role, `service` only
+    for a service of AWS's that asks in its own name.
+    """
 
     arn: str | None = None
     account: str | None = None
     role_arn: str | None = None
+    service: str | None = None
 
     @property
     def anonymous(self) -> bool:
-        return self.arn is None
+        return self.arn is None and self.service is None
 
     @property
     def is_root(self) -> bool:
@@ -317,7 +320,8 @@ def _is_object_action(action: str) -> bool:
 def _is(principal: Principal, named: str) -> bool:
     if named == "*":
         return True
-    return named in (principal.arn, principal.role_arn, principal.account)
+    service = principal.service and f"Service:{principal.service}"
+    return named in (principal.arn, principal.role_arn, principal.account, service)
 
 
 def _restricts(condition: Condition) -> bool:

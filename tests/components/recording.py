@@ -176,7 +176,8 @@ class _Aws(Mocks):
         if args.typ == "aws:ec2/eip:Eip":
             return {"allocationId": f"{args.name}-allocation"}
         if args.typ == "aws:s3/bucket:Bucket":
-            return {"arn": f"arn:aws:s3:::{args.inputs['bucket']}"}
+            bucket = args.inputs.get("bucket", f"{args.name}-1234567")
+            return {"arn": f"arn:aws:s3:::{bucket}", "bucket": bucket}
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
             return {"latestVersion": 7}
         if args.typ == "aws:lb/loadBalancer:LoadBalancer":

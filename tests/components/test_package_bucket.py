@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from components.package_bucket import PackageBucket, PackageBucketArgs
+from components.package_bucket import AccessLogs, PackageBucket, PackageBucketArgs
 from tests.components.recording import Recording, run
 
 ARN = "arn:aws:s3:::packages"
+LOGGING = "aws:s3/bucketLogging:BucketLogging"
 
 
 def bucket(protect: bool = True) -> Recording:
@@ -124,6 +125,32 @@ def test_versions_that_nobody_uses_go_in_the_end() -> None:
     assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 90}
     assert rule["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
     assert "expiration" not in rule
+
+
+def test_versions_go_when_config_says() -> None:
+    """Keeping them is paid for."""
+
+    def program() -> None:
+        args = PackageBucketArgs(bucket_name="packages", s3_endpoint_id="vpce-1", protect=True, noncurrent_days=7)
+        PackageBucket("site", args)
+
+    (rule,) = run(program).one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs["rules"]
+    assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
+    assert rule.keys() == {"id", "status", "filter", "noncurrentVersionExpiration", "abortIncompleteMultipartUpload"}
+
+
+def test_requests_are_logged_where_it_is_asked_for() -> None:
+    """Who read, and who was refused, can't be found out afterwards; and the log costs, so it isn't on by itself."""
+    assert not bucket().has(LOGGING)
+
+    def program() -> None:
+        logs = AccessLogs(bucket_name="logs", target_prefix="packages/")
+        args = PackageBucketArgs(bucket_name="packages", s3_endpoint_id="vpce-1", protect=True, access_logs=logs)
+        PackageBucket("site", args)
+
+    logging = run(program).one(LOGGING).inputs
+    assert (logging["bucket"], logging["targetBucket"], logging["targetPrefix"]) == ("packages", "logs", "packages/")
+    assert logging["targetObjectKeyFormat"] == {"partitionedPrefix": {"partitionDateSource": "EventTime"}}
 
 
 def test_days_below_one_are_refused() -> None:

@@ -19,6 +19,7 @@ PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 REPLICATION = "aws:s3/bucketReplicationConfig:BucketReplicationConfig"
+LOGGING = "aws:s3/bucketLogging:BucketLogging"
 LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
 
 ROLE = "arn:aws:iam::123456789012:role/replication"
@@ -81,6 +82,33 @@ def _replicated(program: Program, bucket: Resource, **more: Any) -> Resource:
     return program.up(REPLICATION, bucket=bucket.id, role=ROLE, **({"rules": [_rule()]} | more))
 
 
+def _log_bucket(program: Program, name: str = "logs") -> Resource:
+    """A bucket into which S3 may log."""
+    logs = program.up(BUCKET, bucket=name)
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{name}/packages/*",
+    }
+    program.aws("s3").put_bucket_policy(Bucket=name, Policy=_document(allowed))
+    return logs
+
+
+def _logged(program: Program, bucket: Resource, **more: Any) -> Resource:
+    """Access logs of `bucket`, with the bucket that takes them."""
+    wanted = {
+        "targetBucket": _log_bucket(program).id,
+        "targetPrefix": "packages/",
+        "targetObjectKeyFormat": PARTITIONED,
+    }
+    declared = {name: value for name, value in (wanted | more).items() if value is not None}
+    return program.up(LOGGING, bucket=bucket.id, **declared)
+
+
+PARTITIONED = {"partitionedPrefix": {"partitionDateSource": "EventTime"}}
+
+
 def _document(statement: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
@@ -100,6 +128,7 @@ CONFIGURATIONS: dict[str, Maker] = {
     ),
     POLICY: lambda program, bucket: program.up(POLICY, bucket=bucket.id, policy=_policy(bucket.id)),
     REPLICATION: _replicated,
+    LOGGING: _logged,
     LIFECYCLE: lambda program, bucket: program.up(
         LIFECYCLE,
         bucket=bucket.id,
@@ -560,3 +589,33 @@ def test_a_lifecycle_that_s3_refuses_is_refused_before_anything_is_made(
     """Without it the preview is clean and the update fails half way."""
     refused = program.refusals(LIFECYCLE, bucket="packages", rules=[rule])
     assert any(path.endswith(named) for path in refused)
+
+
+@pytest.mark.parametrize("wanted", [PARTITIONED, {"simplePrefix": {}}, None])
+def test_access_logs_come_back_in_the_form_that_was_asked_for(
+    wanted: dict[str, Any] | None, program: Program, bucket: Resource, s3: Any
+) -> None:
+    """Without it every preview shows a change of it."""
+    made = _logged(program, bucket, targetObjectKeyFormat=wanted)
+    assert made.refresh() == frozenset()
+    assert not made.plan().changed
+    found = s3.get_bucket_logging(Bucket=bucket.id)["LoggingEnabled"]
+    assert (found["TargetBucket"], found["TargetPrefix"]) == ("logs", "packages/")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({"targetObjectKeyFormat": {**PARTITIONED, "simplePrefix": {}}}, "exactly one"),
+        ({"targetObjectKeyFormat": {}}, "exactly one"),
+        ({"targetObjectKeyFormat": {"partitionedPrefix": {"partitionDateSource": "Now"}}}, "EventTime"),
+        ({"targetGrants": [{"permission": "READ"}]}, "targetGrants"),
+        ({"expectedBucketOwner": "123456789012"}, "expectedBucketOwner"),
+    ],
+)
+def test_access_logs_that_s3_or_the_sandbox_would_refuse_are_refused_in_a_preview(
+    wanted: dict[str, Any], named: str, program: Program
+) -> None:
+    """Without it an update stops half way."""
+    whole = {"bucket": "packages", "targetBucket": "logs", "targetPrefix": "packages/", **wanted}
+    assert named in str(program.refusals(LOGGING, **whole))
