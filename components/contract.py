@@ -18,8 +18,9 @@ class SiteContractArgs:
     `peer_region` is where the peer is, `replica_bucket_region` where packages are replicated to, objectives are in
     seconds. `drain_alarm_name` is the alarm in this site's region that takes traffic off the site whose peer this one
     is. `vpc_id`, `private_route_table_ids` and `instance_group_id`, the security group of the instances, are what
-    peering connects. `release` is None while there is none. What isn't built yet has no field: image digest, database,
-    degradation.
+    peering connects. `release` is None while there is none, and `ready_instances` with it: how many instances the site
+    always has, of the `load_instances` that the load of all sites needs. What isn't built yet has no field: image
+    digest, database, degradation.
     """
 
     region: str
@@ -37,6 +38,8 @@ class SiteContractArgs:
     release: str | None
     peer_region: str
     replica_bucket_region: str
+    load_instances: int
+    ready_instances: int | None
     rto_seconds: int
     rpo_seconds: int
 
@@ -70,9 +73,12 @@ class SiteContract(pulumi.ComponentResource):
             **args.outputs(),
             "peerRegion": args.peer_region,
             "replicaBucketRegion": args.replica_bucket_region,
+            "loadInstances": args.load_instances,
             "rtoSeconds": args.rto_seconds,
             "rpoSeconds": args.rpo_seconds,
         }
+        if args.ready_instances is not None:
+            values["readyInstances"] = args.ready_instances
         super().__init__("lockstep:contract:SiteContract", name, values, opts)
         self.register_outputs(values)
 
@@ -83,7 +89,8 @@ class GlobalContractArgs:
 
     `health_check_ids` are the checks that the weighted records follow, `record_names` the records of the sites' own
     names. Regions, names and buckets are what policies pair with the resources; `releases` leaves out a site that has
-    none yet. Objectives are in seconds.
+    none yet, and so does `ready_instances`, which says how many instances each always has, of the `load_instances` that
+    the whole load needs. Objectives are in seconds.
     """
 
     app_domain: str
@@ -94,6 +101,8 @@ class GlobalContractArgs:
     site_domains: Mapping[str, str]
     bucket_names: Mapping[str, pulumi.Input[str]]
     releases: Mapping[str, pulumi.Input[str]]
+    load_instances: int
+    ready_instances: Mapping[str, int]
     rto_seconds: int
     rpo_seconds: int
 
@@ -120,6 +129,8 @@ class GlobalContract(pulumi.ComponentResource):
             "siteDomains": args.site_domains,
             "bucketNames": args.bucket_names,
             "releases": args.releases,
+            "loadInstances": args.load_instances,
+            "readyInstances": args.ready_instances,
             "rtoSeconds": args.rto_seconds,
             "rpoSeconds": args.rpo_seconds,
         }

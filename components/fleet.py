@@ -10,10 +10,11 @@ from pulumi_aws import autoscaling, ec2, lb, vpc
 
 from components.access import Outbound, admit_clients, let_out
 from components.cloud_config import cloud_config, encoded
+from components.fleet_alarms import FleetAlarmsArgs, declare_alarms
+from components.listeners import HTTP_PORT, HTTPS_PORT, declare_listeners
 from components.names import BALANCER_NAME_MAX, GROUP_NAME_MAX, LAUNCH_TEMPLATE_NAME_MAX, logical
-from lockstep.config.naming import RELEASE_TAG
+from lockstep.config.naming import RELEASE_TAG, errors_alarm_name, unhealthy_alarm_name
 
-LISTENER_PORT: Final = 80
 APPLICATION_PORT: Final = 8080
 
 # Seconds and counts of the balancer's own check. It acts within one site and so may be quicker than Route 53's, which
@@ -26,6 +27,15 @@ _UNHEALTHY_AFTER: Final = 3
 # determines whether a health check is healthy").
 _GOOD_STATUS: Final = "200-399"
 
+# Seconds. DNS moves new connections only: a client that keeps one open stays at a drained site for as long. The least
+# that the balancer takes, which costs a client one connection a minute (API Reference, LoadBalancerAttribute,
+# "client_keep_alive.seconds": 60 to 604,800, by default 3,600).
+_CLIENT_KEEP_ALIVE: Final = 60
+# Seconds without a byte, after which a connection ends, to clients and to instances alike. AWS's default, said because
+# the application's own must be longer: else the balancer sends a request into a connection that closes, and answers 502
+# (User Guide for Application Load Balancers, "Troubleshoot", HTTP 502).
+_IDLE_TIMEOUT: Final = 60
+
 # Seconds that a new instance has for booting, installing its packages and turning healthy.
 _BOOT_GRACE: Final = 300
 
@@ -36,9 +46,14 @@ class FleetArgs:
     image that Amazon owns; `tags` go to what Auto Scaling launches, which a provider's default tags don't reach.
     `after_template` runs when the launch template has changed, and `after_group` when the group was created or has
     changed: rolling the fleet is theirs. `clients` are the blocks that may send requests, None for anybody; `outbound`
-    is what instances reach."""
+    is what instances reach.
+
+    `deregistration_seconds` is how long requests under way have when an instance leaves, `errors_per_minute` what makes
+    the site's alarm ring. With `target_requests` per target and minute the group grows to `max_instances`. With a
+    `certificate_arn` requests are taken over HTTPS, and those over HTTP redirected."""
 
     application: str
+    site: str
     region: str
     release: str | None
     image: str
@@ -52,7 +67,12 @@ class FleetArgs:
     private_subnet_ids: pulumi.Input[Sequence[str]]
     outbound: Outbound
     bucket_name: pulumi.Input[str]
+    deregistration_seconds: int
+    errors_per_minute: int
     clients: Sequence[ipaddress.IPv4Network] | None = None
+    target_requests: int | None = None
+    max_instances: int | None = None
+    certificate_arn: pulumi.Input[str] | None = None
     after_template: pulumi.ResourceHook | None = None
     after_group: pulumi.ResourceHook | None = None
 
@@ -62,17 +82,31 @@ class FleetArgs:
                 f"{self.instances} instances: a fleet has 1 or more, and none only while there is no release"
             )
 
+        if (self.target_requests is None) != (self.max_instances is None):
+            raise ValueError(
+                f"target_requests {self.target_requests} with max_instances {self.max_instances}: what grows needs an "
+                "end, and what doesn't has none"
+            )
+        if self.max_instances is not None and self.max_instances < 2 * self.instances:
+            raise ValueError(f"max_instances {self.max_instances} leaves no room to replace {self.instances} at once")
+
     @property
     def wanted(self) -> int:
         """How many instances the group keeps."""
         return 0 if self.release is None else self.instances
 
+    @property
+    def most(self) -> int:
+        """How many instances the group may have. A refresh launches the new instances before it ends the old ones."""
+        return 0 if self.release is None else self.max_instances or 2 * self.instances
+
 
 class Fleet(pulumi.ComponentResource):
     """An Application Load Balancer in the public subnets and an Auto Scaling group over all zones of the private ones.
 
-    Creates: a balancer, its HTTP listener and a target group; a security group for the balancer and one for the
-    instances, with their rules, and a rule in the interface endpoints' group; a launch template; an Auto Scaling group.
+    Creates: a balancer, its listeners and a target group; a security group for the balancer and one for the instances,
+    with their rules, and a rule in the interface endpoints' group; a launch template; an Auto Scaling group, by option
+    with a scaling policy; an alarm on unhealthy targets and one on their errors, by which rolls end.
 
     Balancer, target group and group always exist: a site without a release is everything but running instances, and
     health checks and records have something to point at from the first day. `protect` keeps all three from deletion.
@@ -96,14 +130,27 @@ class Fleet(pulumi.ComponentResource):
         self._protected = pulumi.ResourceOptions(parent=self, protect=args.protect)
 
         balancer_group, instance_group, rules = self._security_groups(args)
-        balancer, targets, listener = self._balancer(args, balancer_group)
+        balancer, targets = self._balancer(args, balancer_group)
+        listeners = declare_listeners(name, balancer, targets, args.certificate_arn, self._child)
+        declare_alarms(
+            name,
+            balancer,
+            targets,
+            FleetAlarmsArgs(
+                unhealthy_name=unhealthy_alarm_name(args.application, args.site),
+                errors_name=errors_alarm_name(args.application, args.site),
+                boot_grace=_BOOT_GRACE,
+                errors_per_minute=args.errors_per_minute,
+            ),
+            self._child,
+        )
         template = self._launch_template(args, instance_group)
         group = autoscaling.Group(
             logical(name, "group", GROUP_NAME_MAX),
             min_size=args.wanted,
-            desired_capacity=args.wanted,
-            # A refresh launches the new instances before it ends the old ones.
-            max_size=2 * args.wanted,
+            # Who scales by requests has set another number since.
+            desired_capacity=args.wanted if args.target_requests is None else None,
+            max_size=args.most,
             vpc_zone_identifiers=args.private_subnet_ids,
             target_group_arns=[targets.arn],
             health_check_type="ELB",
@@ -119,13 +166,16 @@ class Fleet(pulumi.ComponentResource):
                 parent=self,
                 protect=args.protect,
                 # An instance that boots before it can be reached or can reach its packages is replaced as unhealthy.
-                depends_on=[listener, *rules],
+                depends_on=[*listeners, *rules],
                 ignore_changes=["launchTemplate"],
                 # Its template names the security group; in another VPC neither that nor the new subnets fit the group.
                 replace_with=[instance_group],
                 hooks=_hooks(after_create=args.after_group, after_update=args.after_group),
             ),
         )
+
+        if args.target_requests is not None:
+            self._track(group, balancer, targets, args.target_requests)
 
         self.alb_dns_name = balancer.dns_name
         self.alb_zone_id = balancer.zone_id
@@ -142,6 +192,25 @@ class Fleet(pulumi.ComponentResource):
             }
         )
 
+    def _track(
+        self, group: autoscaling.Group, balancer: lb.LoadBalancer, targets: lb.TargetGroup, requests: int
+    ) -> None:
+        """Scaling that holds `requests` per target and minute. It names the balancer and the target group together."""
+        autoscaling.Policy(
+            f"{self._name}-requests",
+            autoscaling_group_name=group.name,
+            policy_type="TargetTrackingScaling",
+            estimated_instance_warmup=_BOOT_GRACE,
+            target_tracking_configuration={
+                "predefined_metric_specification": {
+                    "predefined_metric_type": "ALBRequestCountPerTarget",
+                    "resource_label": pulumi.Output.concat(balancer.arn_suffix, "/", targets.arn_suffix),
+                },
+                "target_value": requests,
+            },
+            opts=self._child,
+        )
+
     def _security_groups(
         self, args: FleetArgs
     ) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup, list[pulumi.CustomResource]]:
@@ -149,13 +218,14 @@ class Fleet(pulumi.ComponentResource):
         rules are resources of their own because the two groups name each other."""
         balancer = self._security_group("balancer", "Requests from the internet to the balancer", args.vpc_id)
         instances = self._security_group("instances", "Requests from the balancer to the instances", args.vpc_id)
+        ports = {"http": HTTP_PORT} if args.certificate_arn is None else {"http": HTTP_PORT, "https": HTTPS_PORT}
         rules: list[pulumi.CustomResource] = [
             *admit_clients(
                 self._name,
                 balancer,
                 region=args.region,
-                ports={"http": LISTENER_PORT},
-                checked="http",
+                ports=ports,
+                checked="http" if args.certificate_arn is None else "https",
                 clients=args.clients,
                 opts=self._child,
             ),
@@ -192,9 +262,7 @@ class Fleet(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _balancer(
-        self, args: FleetArgs, security_group: ec2.SecurityGroup
-    ) -> tuple[lb.LoadBalancer, lb.TargetGroup, lb.Listener]:
+    def _balancer(self, args: FleetArgs, security_group: ec2.SecurityGroup) -> tuple[lb.LoadBalancer, lb.TargetGroup]:
         balancer = lb.LoadBalancer(
             logical(self._name, "alb", BALANCER_NAME_MAX),
             load_balancer_type="application",
@@ -202,6 +270,8 @@ class Fleet(pulumi.ComponentResource):
             subnets=args.public_subnet_ids,
             security_groups=[security_group.id],
             drop_invalid_header_fields=True,
+            client_keep_alive=_CLIENT_KEEP_ALIVE,
+            idle_timeout=_IDLE_TIMEOUT,
             enable_deletion_protection=args.protect,
             tags={"Name": self._name},
             # A balancer can't move to another VPC, and an update would try to; its group is replaced with the VPC.
@@ -213,6 +283,7 @@ class Fleet(pulumi.ComponentResource):
             target_type="instance",
             protocol="HTTP",
             port=APPLICATION_PORT,
+            deregistration_delay=args.deregistration_seconds,
             health_check={
                 "enabled": True,
                 "protocol": "HTTP",
@@ -227,15 +298,7 @@ class Fleet(pulumi.ComponentResource):
             tags={"Name": self._name},
             opts=self._protected,
         )
-        listener = lb.Listener(
-            f"{self._name}-http",
-            load_balancer_arn=balancer.arn,
-            protocol="HTTP",
-            port=LISTENER_PORT,
-            default_actions=[{"type": "forward", "target_group_arn": targets.arn}],
-            opts=self._child,
-        )
-        return balancer, targets, listener
+        return balancer, targets
 
     def _launch_template(self, args: FleetArgs, security_group: ec2.SecurityGroup) -> ec2.LaunchTemplate:
         image = ec2.get_ami_output(

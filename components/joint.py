@@ -56,6 +56,7 @@ def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Input
             ttl=config.ttl,
             health_check=config.health_check,
             protect=config.protect,
+            https=config.https,
             sites=[
                 TrafficSite(
                     name=site.name,
@@ -79,6 +80,12 @@ def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Input
         regions={site.name: site.region for site in config.sites},
         site_domains={site.name: site.domain for site in config.sites},
         bucket_names={site: outputs.bucket_name for site, outputs in sites.items()},
+        load_instances=config.load_instances,
+        ready_instances={
+            site: config.site_named(site).fleet.instances
+            for site, outputs in sites.items()
+            if outputs.release is not None
+        },
         releases={site: outputs.release for site, outputs in sites.items() if outputs.release is not None},
         rto_seconds=config.objectives.rto_seconds,
         rpo_seconds=config.objectives.rpo_seconds,

@@ -3,6 +3,7 @@
 import pulumi
 from pulumi_aws import get_caller_identity_output
 
+from components.certificate import Certificate, CertificateArgs
 from components.contract import SiteContract, SiteContractArgs
 from components.drain_switch import DrainSwitch, DrainSwitchArgs
 from components.fleet import Fleet, FleetArgs
@@ -65,10 +66,16 @@ async def build_site(config: Config) -> pulumi.Inputs:
         ),
         opts,
     )
+    certificate = (
+        Certificate(name, CertificateArgs(domain=config.domain, site_domain=site.domain, zone=config.zone), opts).arn
+        if config.https
+        else None
+    )
     fleet = Fleet(
         name,
         FleetArgs(
             application=config.application,
+            site=site.name,
             region=site.region,
             release=site.release,
             image=site.fleet.image,
@@ -83,6 +90,11 @@ async def build_site(config: Config) -> pulumi.Inputs:
             outbound=network.outbound,
             clients=site.network.clients,
             bucket_name=packages.bucket_name,
+            deregistration_seconds=site.fleet.deregistration_seconds,
+            errors_per_minute=site.fleet.errors_per_minute,
+            target_requests=site.fleet.target_requests,
+            max_instances=site.fleet.max_instances,
+            certificate_arn=certificate,
             after_template=roll_hook(config),
             after_group=wait_hook(config),
         ),
@@ -114,6 +126,8 @@ async def build_site(config: Config) -> pulumi.Inputs:
         release=site.release,
         peer_region=peer.region,
         replica_bucket_region=peer.region,
+        load_instances=config.load_instances,
+        ready_instances=None if site.release is None else site.fleet.instances,
         rto_seconds=config.objectives.rto_seconds,
         rpo_seconds=config.objectives.rpo_seconds,
     )

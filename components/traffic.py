@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import route53
 
-from components.fleet import LISTENER_PORT
+from components.listeners import listener_port
 from lockstep import drain_switch
 from lockstep.config.models import HealthCheck
 
@@ -34,7 +34,10 @@ class TrafficSite:
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficArgs:
-    """`zone` is the name of the public hosted zone that holds `domain`, the application's name; `ttl` is in seconds."""
+    """`zone` is the name of the public hosted zone that holds `domain`, the application's name; `ttl` is in seconds.
+
+    `https` says that the sites take requests over HTTPS: their endpoint checks ask so too.
+    """
 
     zone: str
     domain: str
@@ -42,6 +45,7 @@ class TrafficArgs:
     health_check: HealthCheck
     protect: bool
     sites: Sequence[TrafficSite]
+    https: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sites) < 2:
@@ -117,9 +121,11 @@ class Traffic(pulumi.ComponentResource):
         """The check that a weighted record follows: calculated, of the endpoint and the drain switch."""
         endpoint = route53.HealthCheck(
             f"{self._name}-{site.name}-endpoint",
-            type="HTTP",
+            type="HTTPS" if self._args.https else "HTTP",
             fqdn=site.domain,
-            port=LISTENER_PORT,
+            # A balancer that has certificates for several names chooses by the name that the checker sends.
+            enable_sni=True if self._args.https else None,
+            port=listener_port(https=self._args.https),
             resource_path=self._args.health_check.path,
             request_interval=self._args.health_check.interval,
             failure_threshold=self._args.health_check.threshold,

@@ -34,6 +34,11 @@ def site_outputs(site: str) -> dict[str, Any]:
     }
 
 
+def switch_in(recording: Recording, site: str) -> Mapping[str, Any]:
+    """The drain switch that the stack of `site` declares."""
+    return recording.one("aws:cloudwatch/metricAlarm:MetricAlarm", f"orders-{site}-drain-switch-alarm").inputs
+
+
 BOTH = {site: site_outputs(site) for site in SITES}
 
 
@@ -179,7 +184,7 @@ def test_records_point_at_the_sites_balancers() -> None:
 
 def test_the_switch_of_a_site_is_in_its_peers_region_and_joins_its_check() -> None:
     """A switch in the region that is lost can't be thrown when it is needed; the wrong site's drains the last one."""
-    alarms = {site: bring_up(site).one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs for site in SITES}
+    alarms = {site: switch_in(bring_up(site), site) for site in SITES}
     assert {site: alarm["dimensions"] for site, alarm in alarms.items()} == {
         "primary": {"Site": "secondary"},
         "secondary": {"Site": "primary"},
@@ -189,6 +194,27 @@ def test_the_switch_of_a_site_is_in_its_peers_region_and_joins_its_check() -> No
         check = recording.one("aws:route53/healthCheck:HealthCheck", f"orders-global-{site}-switch").inputs
         assert check["cloudwatchAlarmName"] == site_outputs(peer)["drainAlarmName"]
         assert check["cloudwatchAlarmRegion"] == SITES[peer]
+
+
+def test_with_https_both_ends_agree_on_it(project: Path) -> None:
+    """Route 53 would take a redirect for a site that serves, or ask where nobody listens."""
+    set_default(project, "https", True)
+    listeners = bring_up("primary", project).of("aws:lb/listener:Listener")
+    assert {listener.inputs["port"] for listener in listeners} == {80, 443}
+    check = bring_up("global", project).one("aws:route53/healthCheck:HealthCheck", "orders-global-primary-endpoint")
+    assert (check.inputs["type"], check.inputs["port"], check.inputs["enableSni"]) == ("HTTPS", 443, True)
+
+
+def test_contracts_say_how_much_of_the_load_is_ready(project: Path) -> None:
+    """Nothing would judge whether a site carries what a lost peer sends it."""
+    set_default(project, "release", "1.2.3")
+    fleet = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]["lockstep:fleet"]["default"]
+    set_default(project, "fleet", fleet | {"instances": 3, "capacity": 60})
+    site = bring_up("primary", project).one("lockstep:contract:SiteContract").inputs
+    assert (site["readyInstances"], site["loadInstances"]) == (3, 5)
+    outputs = {name: values | {"release": "1.2.3"} for name, values in BOTH.items()}
+    joint = bring_up("global", project, sites=outputs).one("lockstep:contract:GlobalContract").inputs
+    assert (joint["readyInstances"], joint["loadInstances"]) == ({"primary": 3, "secondary": 3}, 5)
 
 
 def test_instances_are_wanted_as_soon_as_there_is_a_release(project: Path) -> None:
@@ -257,7 +283,7 @@ def test_text_where_an_object_belongs_is_refused_like_any_other_value(project: P
     """`pulumi config set` without `--path` writes text: reading it would end in a traceback."""
     file = project / "Pulumi.primary.yaml"
     file.write_text(file.read_text() + "  lockstep:fleet: two of them\n")
-    with pytest.raises(pulumi.RunError, match="an object with image, instanceTypes, instances, bakeSeconds and zones"):
+    with pytest.raises(pulumi.RunError, match="an object with image, instanceTypes, instances, bakeSeconds"):
         bring_up("primary", project)
 
 
@@ -291,7 +317,7 @@ def test_a_third_site_joins_with_a_name_and_a_file(project: Path) -> None:
     )
     third = bring_up("tertiary", project)
     assert third.one("lockstep:contract:SiteContract").inputs["peerRegion"] == "eu-west-1"
-    assert third.one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs["dimensions"] == {"Site": "secondary"}
+    assert switch_in(third, "tertiary")["dimensions"] == {"Site": "secondary"}
     outputs = {
         **site_outputs("primary"),
         "region": "eu-west-3",

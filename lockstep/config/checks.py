@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockstep.config import models
+from lockstep.config import limits, models
 from lockstep.config.files import YamlPath
 from lockstep.config.models import DatabaseMode, RecordType
 from lockstep.config.regions import commercial_regions
@@ -50,7 +50,9 @@ class Values:
 def conflicts(values: Values) -> Iterator[Conflict]:
     """Every rule that these values break, in the order of the keys in the files."""
     yield from _domain(values)
+    yield from _certificate_name(values)
     yield from _weights(values)
+    yield from _fleets(values)
     yield from _not_built(values)
     yield from _regions(values)
     yield from _cidrs(values)
@@ -82,6 +84,49 @@ def _domain(values: Values) -> Iterator[Conflict]:
         problem = models.site_domain_problem(site, domain)
         if problem:
             yield Conflict(key="domain", found=domain, reason=problem)
+
+
+def _certificate_name(values: Values) -> Iterator[Conflict]:
+    domain = values.shared.get("domain")
+    if values.shared.get("https") and domain is not None and len(domain) > limits.CERTIFICATE_NAME_MAX:
+        yield Conflict(
+            key="domain",
+            found=domain,
+            expected=f"a name of at most {limits.CERTIFICATE_NAME_MAX} characters, with lockstep:https",
+            reason=f"it has {len(domain)}, and ACM issues no certificate whose first name has more",
+        )
+
+
+def _fleets(values: Values) -> Iterator[Conflict]:
+    for site, fleet in values.of_sites("fleet"):
+        if fleet.target_requests is not None and fleet.max_instances is None:
+            yield Conflict(
+                key="fleet",
+                path=("maxInstances",),
+                stack=site,
+                found="nothing",
+                reason="lockstep:fleet.targetRequests has the group grow, and this says how far",
+                example=2 * fleet.instances,
+            )
+        elif fleet.max_instances is not None and fleet.target_requests is None:
+            yield Conflict(
+                key="fleet",
+                path=("maxInstances",),
+                stack=site,
+                found=str(fleet.max_instances),
+                expected="nothing, while there is no lockstep:fleet.targetRequests",
+                reason="nothing has the group grow",
+            )
+        elif fleet.max_instances is not None and fleet.max_instances < 2 * fleet.instances:
+            yield Conflict(
+                key="fleet",
+                path=("maxInstances",),
+                stack=site,
+                found=str(fleet.max_instances),
+                expected=f"{2 * fleet.instances} or more",
+                reason=f"a release is rolled by starting {fleet.instances} new instances beside those that run",
+                example=2 * fleet.instances,
+            )
 
 
 def _weights(values: Values) -> Iterator[Conflict]:

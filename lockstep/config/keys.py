@@ -186,6 +186,15 @@ KEYS: Final = (
         example="cname",
         default="cname",
     ),
+    Key(
+        name="https",
+        scope=Scope.PROJECT,
+        adapter=TypeAdapter(Flag),
+        kind="boolean",
+        expected="true or false",
+        example="true",
+        default=False,
+    ),
     _section(
         "healthCheck",
         Scope.GLOBAL,

@@ -50,6 +50,16 @@ LOG_RETENTION_DAYS: Final = (
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 
+# Seconds. Elastic Load Balancing API Reference, TargetGroupAttribute, "deregistration_delay.timeout_seconds".
+DEREGISTRATION_MAX: Final = 3_600
+
+# Requests per target and minute, and answers per minute. Neither service gives a limit; a million a minute are 17,000 a
+# second, more than an instance serves.
+PER_MINUTE_MAX: Final = 1_000_000
+
+# ACM API Reference, RequestCertificate, "DomainName": 64 octets, as RFC 5280 limits a certificate's common name.
+CERTIFICATE_NAME_MAX: Final = 64
+
 # S3 User Guide, "Bucket naming rules": 3 to 63 characters.
 BUCKET_NAME_MAX: Final = 63
 

@@ -260,6 +260,7 @@ def _assemble(
         zone=shared["zone"],
         ttl=shared["ttl"],
         record_type=shared["recordType"],
+        https=shared["https"],
         health_check=shared["healthCheck"],
         objectives=shared["objectives"],
         global_region=joining["region"],

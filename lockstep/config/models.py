@@ -4,6 +4,7 @@ A field's description is the form that an error message asks for, its example wh
 """
 
 import ipaddress
+import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -30,6 +31,7 @@ _PRIVATE_RANGES: Final = tuple(
 # S3 refuses the first three at the start of a bucket's name, Elastic Load Balancing "internal-" for a balancer, EC2
 # "sg-" for a security group; all of those begin with the application's name.
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-", "internal-", "sg-")
+FULL_CAPACITY: Final = 100
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -224,7 +226,8 @@ def _instance_type(value: str) -> str:
 
 def _one(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 1:
-        raise ValueError("a group of several instance types isn't built yet")
+        # docs/adr/0019-one-instance-type.md
+        raise ValueError("a group of several types can't be kept at a release that every site runs")
     return value
 
 
@@ -237,6 +240,11 @@ def _encryption(value: str) -> str:
     if value != "sse-s3":
         raise ValueError("S3 has no such encryption that needs nothing from who reads")
     return value
+
+
+def _capacity(value: object) -> object:
+    """Percent: `full` is what a site needs to carry everything."""
+    return FULL_CAPACITY if value == "full" else _whole(value)
 
 
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -256,6 +264,7 @@ DomainName = Annotated[Text, AfterValidator(_domain)]
 Release = Annotated[Text, AfterValidator(_release)]
 Cidr = Annotated[ipaddress.IPv4Network, BeforeValidator(_cidr)]
 Weight = Annotated[Whole, Field(ge=limits.WEIGHT_MIN, le=limits.WEIGHT_MAX)]
+PerMinute = Annotated[Whole, Field(ge=1, le=limits.PER_MINUTE_MAX)]
 Ttl = Annotated[Whole, Field(ge=limits.TTL_MIN, le=limits.TTL_MAX)]
 
 
@@ -377,6 +386,32 @@ class Fleet(Section):
     zones: Annotated[Whole, Field(ge=limits.ZONES_MIN, le=ZONES_MAX)] = Field(
         description=f"a whole number of Availability Zones from {limits.ZONES_MIN} to {ZONES_MAX}", examples=[2]
     )
+    capacity: Annotated[int, BeforeValidator(_capacity), Field(ge=1, le=FULL_CAPACITY)] = Field(
+        default=FULL_CAPACITY,
+        description="full, or the percentage of the whole load that the site's instances carry, from 1 to 100",
+        examples=["full"],
+    )
+    deregistration_seconds: Annotated[Whole, Field(ge=0, le=limits.DEREGISTRATION_MAX)] = Field(
+        default=30, description=f"a whole number of seconds from 0 to {limits.DEREGISTRATION_MAX}", examples=[30]
+    )
+    errors_per_minute: PerMinute = Field(
+        default=60, description=f"a whole number of answers from 1 to {limits.PER_MINUTE_MAX}", examples=[60]
+    )
+    target_requests: PerMinute | None = Field(
+        default=None,
+        description=f"a whole number of requests per target and minute from 1 to {limits.PER_MINUTE_MAX}, or nothing",
+        examples=[600],
+    )
+    max_instances: Annotated[Whole, Field(ge=1, le=limits.INSTANCES_MAX)] | None = Field(
+        default=None,
+        description=f"a whole number from 1 to {limits.INSTANCES_MAX}, with targetRequests; else nothing",
+        examples=[4],
+    )
+
+    @property
+    def load_instances(self) -> int:
+        """How many instances the whole load needs, of which `instances` are ready."""
+        return math.ceil(self.instances * FULL_CAPACITY / self.capacity)
 
 
 class Egress(StrEnum):
@@ -496,6 +531,7 @@ class Config(Section):
     sites: tuple[Site, ...]
     ttl: int
     record_type: RecordType
+    https: bool
     health_check: HealthCheck
     objectives: Objectives
     global_region: str
@@ -541,6 +577,11 @@ class Config(Section):
     def holds_data(self) -> bool:
         """Whether any site has a database, so that sites have to reach each other's."""
         return any(site.database.mode.holds_data for site in self.sites)
+
+    @property
+    def load_instances(self) -> int:
+        """How many instances the whole load needs, by the site that says the most."""
+        return max(site.fleet.load_instances for site in self.sites)
 
     @property
     def region(self) -> str:

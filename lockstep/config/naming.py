@@ -58,6 +58,19 @@ def site_domain(site: str, domain: str) -> str:
     return f"{site}.{domain}"
 
 
+def unhealthy_alarm_name(application: str, site: str) -> str:
+    """The alarm, in a site's own region, on targets that stay unhealthy.
+
+    A fixed rule, as for the next one, because a roll must find both without Pulumi's state.
+    """
+    return f"lockstep-{application}-unhealthy-{site}"
+
+
+def errors_alarm_name(application: str, site: str) -> str:
+    """The alarm, in a site's own region, on errors that targets answer with."""
+    return f"lockstep-{application}-errors-{site}"
+
+
 def drain_alarm_name(application: str, site: str) -> str:
     """The alarm that is a site's drain switch, which is in the region of the site's peer.
 

@@ -41,7 +41,7 @@ class Declared:
     parent: str
     inputs: Mapping[str, Any]
     protect: bool
-    retain: bool
+    retain_on_delete: bool
     ignore_changes: tuple[str, ...]
     hooks: Mapping[str, tuple[str, ...]]
     dependencies: tuple[str, ...]
@@ -181,7 +181,18 @@ class _Aws(Mocks):
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
             return {"latestVersion": 7}
         if args.typ == "aws:lb/loadBalancer:LoadBalancer":
-            return {"arn": "arn:lb", "dnsName": f"{args.name}.elb.amazonaws.com", "zoneId": "ZLB"}
+            return {
+                "arn": "arn:lb",
+                "arnSuffix": f"suffix:{args.name}",
+                "dnsName": f"{args.name}.elb.amazonaws.com",
+                "zoneId": "ZLB",
+            }
+        if args.typ == "aws:lb/targetGroup:TargetGroup":
+            return {"arn": f"arn:{args.name}", "arnSuffix": f"suffix:{args.name}"}
+        if args.typ == "aws:acm/certificate:Certificate":
+            return {"arn": f"arn:{args.name}", "domainValidationOptions": _validation_options(args.inputs)}
+        if args.typ == "aws:route53/record:Record":
+            return {"fqdn": args.inputs["name"]}
         return {"arn": f"arn:{args.name}", "name": args.inputs.get("name", f"{args.name}-1234567")}
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
@@ -245,7 +256,7 @@ class _Monitor(MockMonitor):
                 parent=request.parent,
                 inputs=_plain(request.object),
                 protect=request.protect,
-                retain=request.retainOnDelete,
+                retain_on_delete=request.retainOnDelete,
                 ignore_changes=tuple(request.ignoreChanges),
                 hooks={kind.name: tuple(names) for kind, names in request.hooks.ListFields()},
                 dependencies=tuple(request.dependencies),
@@ -261,6 +272,20 @@ class _Monitor(MockMonitor):
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 the name of the engine's call
         self._recording.outputs[request.urn] = _plain(request.outputs)
         return self._mock.RegisterResourceOutputs(request)
+
+
+def _validation_options(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The records that ACM asks for, in no order that anybody may count on."""
+    names = sorted({inputs["domainName"], *inputs.get("subjectAlternativeNames", ())}, reverse=True)
+    return [
+        {
+            "domainName": name,
+            "resourceRecordName": f"_challenge.{name}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_answer-to-{name}.acm-validations.aws.",
+        }
+        for name in names
+    ]
 
 
 def _plain(struct: Any) -> Mapping[str, Any]:

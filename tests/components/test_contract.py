@@ -23,6 +23,8 @@ SITE: dict[str, Any] = {
     "release": "1.2.3",
     "peer_region": "eu-central-1",
     "replica_bucket_region": "eu-central-1",
+    "load_instances": 4,
+    "ready_instances": 2,
     "rto_seconds": 120,
     "rpo_seconds": 60,
 }
@@ -35,6 +37,8 @@ JOINT: dict[str, Any] = {
     "site_domains": {"primary": "primary.orders.example.com"},
     "bucket_names": {"primary": "bucket"},
     "releases": {"primary": "1.2.3"},
+    "load_instances": 4,
+    "ready_instances": {"primary": 2},
     "rto_seconds": 120,
     "rpo_seconds": 60,
 }
@@ -87,6 +91,8 @@ def test_a_sites_contract_has_its_outputs_and_its_promises() -> None:
         "release": "1.2.3",
         "peerRegion": "eu-central-1",
         "replicaBucketRegion": "eu-central-1",
+        "loadInstances": 4,
+        "readyInstances": 2,
         "rtoSeconds": 120,
         "rpoSeconds": 60,
     }
@@ -103,6 +109,8 @@ def test_the_joining_contract_has_what_it_made_and_what_it_got() -> None:
         "siteDomains": {"primary": "primary.orders.example.com"},
         "bucketNames": {"primary": "bucket"},
         "releases": {"primary": "1.2.3"},
+        "loadInstances": 4,
+        "readyInstances": {"primary": 2},
         "rtoSeconds": 120,
         "rpoSeconds": 60,
     }
@@ -110,7 +118,8 @@ def test_the_joining_contract_has_what_it_made_and_what_it_got() -> None:
 
 def test_a_release_that_does_not_exist_is_not_in_the_contract() -> None:
     """An empty release would count as one that all sites share."""
-    assert "release" not in site_contract(release=None).one("lockstep:contract:SiteContract").inputs
+    inputs = site_contract(release=None, ready_instances=None).one("lockstep:contract:SiteContract").inputs
+    assert inputs.keys() & {"release", "readyInstances"} == set()
 
 
 def test_an_unknown_value_keeps_the_resource_that_it_will_come_from() -> None:

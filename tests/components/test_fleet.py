@@ -15,6 +15,9 @@ BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 TARGETS = "aws:lb/targetGroup:TargetGroup"
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+LISTENER = "aws:lb/listener:Listener"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+POLICY = "aws:autoscaling/policy:Policy"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 
@@ -23,6 +26,7 @@ def arguments(**options: Any) -> FleetArgs:
     """A fleet of three instances that runs release 1.2.3."""
     given: dict[str, Any] = {
         "application": "orders",
+        "site": "primary",
         "region": "eu-west-1",
         "release": "1.2.3",
         "image": "al2023-ami-1",
@@ -36,6 +40,8 @@ def arguments(**options: Any) -> FleetArgs:
         "private_subnet_ids": ["private-0", "private-1"],
         "outbound": Outbound(s3_prefix_list_id="pl-1"),
         "bucket_name": "packages",
+        "deregistration_seconds": 30,
+        "errors_per_minute": 60,
     }
     return FleetArgs(**given | options)
 
@@ -203,6 +209,88 @@ def test_names_of_a_long_application_fit() -> None:
     recording = fleet(name=f"{'a' * 63}-secondary")
     assert all(len(recording.one(type_).name) <= 24 for type_ in (BALANCER, TARGETS))
     assert recording.one(BALANCER).name != recording.one(TARGETS).name
+
+
+def test_clients_and_instances_let_go_in_time_for_a_failover() -> None:
+    """Requests would go on to a site that is drained for an hour, and each instance hold up a roll for five minutes."""
+    recording = fleet(deregistration_seconds=45)
+    assert recording.one(TARGETS).inputs["deregistrationDelay"] == 45
+    balancer = recording.one(BALANCER).inputs
+    assert (balancer["clientKeepAlive"], balancer["idleTimeout"]) == (60, 60)
+
+
+def test_with_a_certificate_requests_are_served_over_tls_only() -> None:
+    """Passwords would cross the internet in the clear, or everybody with an old link would find nothing."""
+    recording = fleet(certificate_arn="arn:certificate")
+    listeners = {listener.inputs["port"]: listener.inputs for listener in recording.of(LISTENER)}
+    assert set(listeners) == {80, 443}
+    assert listeners[443]["protocol"] == "HTTPS"
+    assert listeners[443]["certificateArn"] == "arn:certificate"
+    assert "TLS13" in listeners[443]["sslPolicy"]
+    assert listeners[443]["defaultActions"] == [{"type": "forward", "targetGroupArn": "arn:orders-primary-targets"}]
+    assert listeners[80]["defaultActions"] == [
+        {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "443", "statusCode": "HTTP_301"}}
+    ]
+    opened = {rule.inputs["toPort"] for rule in recording.of(INGRESS) if "cidrIpv4" in rule.inputs}
+    assert opened == {80, 443}
+    assert {each.urn for each in recording.of(LISTENER)} <= set(recording.one(GROUP).dependencies)
+
+
+def test_without_a_certificate_nothing_listens_at_the_port_of_tls() -> None:
+    """A listener without a certificate is refused half way through an update."""
+    recording = fleet()
+    assert recording.one(LISTENER).inputs["port"] == 80
+    assert recording.one(LISTENER).inputs["defaultActions"][0]["type"] == "forward"
+
+
+def test_alarms_watch_the_targets_of_this_balancer_under_names_that_rolls_find() -> None:
+    """A roll would go on while users get errors, or be rolled back by another site's."""
+    recording = fleet(errors_per_minute=7)
+    alarms = {alarm.inputs["name"]: alarm.inputs for alarm in recording.of(ALARM)}
+    assert set(alarms) == {"lockstep-orders-unhealthy-primary", "lockstep-orders-errors-primary"}
+    errors = alarms["lockstep-orders-errors-primary"]
+    assert (errors["metricName"], errors["statistic"], errors["threshold"]) == ("HTTPCode_Target_5XX_Count", "Sum", 7)
+    for alarm in alarms.values():
+        assert alarm["dimensions"] == {
+            "LoadBalancer": "suffix:orders-primary-alb",
+            "TargetGroup": "suffix:orders-primary-targets",
+        }
+        assert alarm["treatMissingData"] == "notBreaching"
+
+
+def test_an_instance_that_may_still_boot_rings_no_alarm() -> None:
+    """A target is unhealthy while it boots: every roll would be rolled back."""
+    recording = fleet()
+    alarm = recording.one(ALARM, "orders-primary-unhealthy").inputs
+    assert (alarm["metricName"], alarm["statistic"], alarm["threshold"]) == ("UnHealthyHostCount", "Maximum", 1)
+    assert alarm["period"] * alarm["evaluationPeriods"] > recording.one(GROUP).inputs["healthCheckGracePeriod"]
+
+
+def test_a_group_grows_by_requests_only_where_it_is_told_to() -> None:
+    """Nobody would know what a site costs; or, told to, it would return to its smallest size with every update."""
+    assert not fleet().has(POLICY)
+    recording = fleet(target_requests=600, max_instances=7)
+    inputs = recording.one(GROUP).inputs
+    assert (inputs["minSize"], inputs["maxSize"]) == (3, 7)
+    assert "desiredCapacity" not in inputs
+    tracking = recording.one(POLICY).inputs["targetTrackingConfiguration"]
+    assert tracking["targetValue"] == 600
+    metric = tracking["predefinedMetricSpecification"]
+    assert metric["predefinedMetricType"] == "ALBRequestCountPerTarget"
+    assert metric["resourceLabel"] == "suffix:orders-primary-alb/suffix:orders-primary-targets"
+
+
+@pytest.mark.parametrize("options", [{"target_requests": 1}, {"max_instances": 9}])
+def test_growing_needs_an_end_and_a_measure(options: dict[str, int]) -> None:
+    """One without the other does nothing, or never ends."""
+    with pytest.raises(ValueError, match="needs an end"):
+        arguments(**options)
+
+
+def test_a_group_does_not_grow_to_less_than_it_has() -> None:
+    """AWS would refuse it half way through an update."""
+    with pytest.raises(ValueError, match="no room to replace 3"):
+        arguments(target_requests=1, max_instances=5)
 
 
 def test_a_fleet_of_nothing_is_refused() -> None:

@@ -71,7 +71,7 @@ def test_the_role_writes_to_its_own_group_and_makes_none() -> None:
 @pytest.mark.parametrize("retain", [True, False])
 def test_records_stay_when_flow_logs_are_turned_off(retain: bool) -> None:
     """Whoever can edit the configuration could wipe out their traces."""
-    assert flow_logs(retain=retain).one(GROUP).retain is retain
+    assert flow_logs(retain=retain).one(GROUP).retain_on_delete is retain
 
 
 def test_days_that_cloudwatch_does_not_know_are_refused() -> None:

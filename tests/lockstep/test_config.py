@@ -262,7 +262,14 @@ BAD: list[tuple[str, str, Any, str, str]] = [
     ("", "fleet.image", ..., "nothing", "the full name of one image"),
     ("", "fleet.instanceTypes", [], "[]", "one EC2 instance type"),
     ("", "fleet.instanceTypes", ["t4g"], '"t4g"', "not the form"),
-    ("", "fleet.instanceTypes", ["t4g.small", "t4g.medium"], '["t4g.small", "t4g.medium"]', "isn't built yet"),
+    ("", "fleet.instanceTypes", ["t4g.small", "t4g.medium"], '["t4g.small", "t4g.medium"]', "of several types"),
+    ("", "fleet.capacity", 0, "0", "from 1 to 100"),
+    ("", "fleet.capacity", 101, "101", "from 1 to 100"),
+    ("", "fleet.capacity", "half", '"half"', "full, or the percentage"),
+    ("", "fleet.deregistrationSeconds", 3601, "3601", "from 0 to 3600"),
+    ("", "fleet.errorsPerMinute", 0, "0", "from 1 to 1000000"),
+    ("", "fleet.targetRequests", 0, "0", "requests per target"),
+    ("", "https", "yes", '"yes"', "true or false"),
     ("", "fleet.instnces", 2, "2", "did you mean instances?"),
     ("", "database.mode", "replica", "replica", "aren't built yet"),
     ("", "database.mode", "backup", "backup", "aren't built yet"),
@@ -538,3 +545,42 @@ def test_as_many_clients_as_a_security_group_has_room_for_are_accepted(project: 
     """A list that AWS takes would be refused, or one that it doesn't accepted: 25 and two rules for each are 60."""
     edit("", "network.ingress", [f"203.0.{number}.0/24" for number in range(17)])
     assert len(load(project, "primary").site.network.clients or ()) == 17
+
+
+@pytest.mark.parametrize(
+    ("fleet", "key", "says"),
+    [
+        ({"targetRequests": 600}, "lockstep:fleet.maxInstances", "says how far"),
+        ({"maxInstances": 4}, "lockstep:fleet.maxInstances", "nothing has the group grow"),
+        ({"targetRequests": 600, "maxInstances": 3}, "lockstep:fleet.maxInstances", "is rolled by starting"),
+    ],
+)
+def test_a_fleet_that_grows_has_a_measure_and_an_end(
+    project: Path, edit: Edit, fleet: dict[str, int], key: str, says: str
+) -> None:
+    """It would grow without end, or never."""
+    for name, value in fleet.items():
+        edit("primary", f"fleet.{name}", value)
+    (first,) = problems(project)
+    assert first.key == key
+    assert says in first.reason
+
+
+def test_a_long_name_is_refused_only_where_a_certificate_needs_it(project: Path, edit: Edit) -> None:
+    """ACM refuses it when everything else is up."""
+    edit("", "domain", f"{'a' * 60}.example.com")
+    assert not load(project, "global").https
+    edit("", "https", True)
+    (first,) = problems(project)
+    assert first.key == "lockstep:domain"
+    assert "at most 64" in first.expected
+
+
+@pytest.mark.parametrize(("capacity", "needed"), [("full", 3), (100, 3), ("60", 5), (1, 300)])
+def test_what_the_load_needs_follows_from_what_is_ready(
+    project: Path, edit: Edit, capacity: int | str, needed: int
+) -> None:
+    """A policy would judge a site by a number that nobody has promised."""
+    edit("", "fleet.instances", 3)
+    edit("", "fleet.capacity", capacity)
+    assert load(project, "global").load_instances == needed
