@@ -149,7 +149,9 @@ class Draining:
         """
         others = [site for site in self._config.sites if site != self._site]
         answers = {
-            site.name: SiteProbe(site.domain, self._config.health_check.path).check(REQUESTS, REQUEST_SECONDS)
+            site.name: SiteProbe(site.domain, self._config.health_check.path, https=self._config.https).check(
+                REQUESTS, REQUEST_SECONDS
+            )
             for site in others
         }
         records, unread = self._store.read_all()

@@ -1,7 +1,8 @@
 """Asks a site at its own name which release it serves, as its users would: new connections, no redirects followed.
 
 `LOCKSTEP_HTTP_PROXY` names a proxy for these requests, for operators whose machine reaches the sites only through one;
-it alone: a proxy for everything else (HTTP_PROXY) may well not reach them.
+it alone: a proxy for everything else (HTTP_PROXY) may well not reach them. `LOCKSTEP_CA_BUNDLE` names a file of
+authorities that are trusted beside the system's, for sites whose certificates aren't a public authority's.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import (
@@ -21,11 +22,16 @@ from urllib3.exceptions import (
     ProtocolError,
     ProxyError,
     ReadTimeoutError,
+    SSLError,
 )
 
 from lockstep.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    import ssl
+
 PROXY_VARIABLE: Final = "LOCKSTEP_HTTP_PROXY"
+BUNDLE_VARIABLE: Final = "LOCKSTEP_CA_BUNDLE"
 RELEASE_HEADER: Final = "Lockstep-Release"
 """The header in which every answer of an application names its release."""
 
@@ -53,10 +59,15 @@ class ProbeResult:
 
 
 class SiteProbe:
-    """Requests to `http://DOMAIN PATH`. Raises InvalidInputError if `LOCKSTEP_HTTP_PROXY` isn't a proxy's URL."""
+    """Requests to `http://DOMAIN PATH`, or `https://` with `https`.
 
-    def __init__(self, domain: str, path: str, *, environ: Mapping[str, str] = os.environ) -> None:
-        self._url = f"http://{domain}{path}"
+    Raises InvalidInputError if `LOCKSTEP_HTTP_PROXY` isn't a proxy's URL, or `LOCKSTEP_CA_BUNDLE` no file of
+    certificates.
+    """
+
+    def __init__(self, domain: str, path: str, *, https: bool = False, environ: Mapping[str, str] = os.environ) -> None:
+        self._url = f"{'https' if https else 'http'}://{domain}{path}"
+        self._context = _context(environ.get(BUNDLE_VARIABLE)) if https else None
         self._proxy = environ.get(PROXY_VARIABLE)
         if self._proxy:
             _check_proxy(self._proxy)
@@ -74,11 +85,15 @@ class SiteProbe:
         failures = Counter(reason for _, reason in outcomes if reason)
         return ProbeResult(dict(answers), dict(failures))
 
+    def _pool(self) -> PoolManager:
+        options: dict[str, Any] = {} if self._context is None else {"ssl_context": self._context}
+        return ProxyManager(self._proxy, **options) if self._proxy else PoolManager(**options)
+
     def _ask(self, timeout: float) -> tuple[str, str]:
         """The release that answered, and why it wasn't a good answer; one of them empty."""
         # A pool of its own: a connection that is kept asks the same node of the balancer again, and behind a proxy the
         # same instance.
-        with ProxyManager(self._proxy) if self._proxy else PoolManager() as pool:
+        with self._pool() as pool:
             try:
                 answer = pool.request(
                     "GET",
@@ -91,6 +106,22 @@ class SiteProbe:
             except HTTPError as error:
                 return "", _reason(error, timeout)
         return _judge(answer)
+
+
+def _context(bundle: str | None) -> "ssl.SSLContext":
+    # Sites without TLS do without OpenSSL, which takes its time to load.
+    import ssl
+
+    context = ssl.create_default_context()
+    if bundle:
+        try:
+            context.load_verify_locations(bundle)
+        except OSError as error:
+            raise InvalidInputError(
+                f"{BUNDLE_VARIABLE} is {bundle!r}, which holds no certificates: {error.strerror or error}",
+                f"export {BUNDLE_VARIABLE}=FILE.pem, or unset it",
+            ) from error
+    return context
 
 
 def _check_proxy(url: str) -> None:
@@ -129,6 +160,8 @@ def _reason(error: HTTPError, timeout: float) -> str:
         return f"no connection within {timeout:g} s"
     if isinstance(error, ReadTimeoutError):
         return f"no answer within {timeout:g} s"
+    if isinstance(error, SSLError):
+        return f"its certificate isn't trusted, or TLS failed: {_last_words(error)}"
     if isinstance(error, ProtocolError):
         return f"the connection broke off: {_last_words(error)}"
     return f"{type(error).__name__}: {_last_words(error)}"

@@ -277,7 +277,11 @@ def _is_empty(facts: FleetFacts | None) -> bool:
 
 def _ask_names(context: Context, sites: Sequence[Site]) -> tuple[dict[str, ProbeResult], dict[str, ProbeResult]]:
     """What sites answer at their own names, by site: to the health path, and to another one. All are asked at once."""
-    pages = {site.name: SiteProbe(site.domain, PAGE) for site in sites if context.config.health_check.path != PAGE}
+    pages = {
+        site.name: SiteProbe(site.domain, PAGE, https=context.config.https)
+        for site in sites
+        if context.config.health_check.path != PAGE
+    }
     with ThreadPoolExecutor(max_workers=2 * len(sites) or 1) as pool:
         checking = {site.name: context.probes[site.name] for site in sites}
         answers = {name: pool.submit(probe.check, REQUESTS, REQUEST_SECONDS) for name, probe in checking.items()}

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from sandbox.state import SandboxState
+from sandbox.state import AUTHORITY_FILE, SandboxState
 
 ACTIVE = "LOCKSTEP_SANDBOX"
 """Set to STATE in a shell that points at the sandbox there."""
@@ -26,6 +26,7 @@ SET = frozenset(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_EC2_METADATA_DISABLED",
+        "LOCKSTEP_CA_BUNDLE",
         "LOCKSTEP_HTTP_PROXY",
         "LOCKSTEP_NAME_SERVER",
         "PULUMI_BACKEND_URL",
@@ -68,6 +69,7 @@ def variables(state: SandboxState, environ: Mapping[str, str] = os.environ) -> d
         "AWS_EC2_METADATA_DISABLED": "true",
         # How `lockstep` reaches the sites by their own names.
         "LOCKSTEP_HTTP_PROXY": state.addresses["gateway"],
+        "LOCKSTEP_CA_BUNDLE": str(state.home / AUTHORITY_FILE),
         "LOCKSTEP_NAME_SERVER": state.addresses["dns"],
         "PULUMI_DEBUG_PROVIDERS": f"aws:{state.addresses['provider'].rpartition(':')[2]}",
         **state.pulumi,

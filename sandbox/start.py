@@ -127,7 +127,7 @@ class Start:
 
     def members(self, ports: Ports, pulumi: Path) -> None:
         """Start the processes, and meanwhile make the stacks; then hand over to the supervisor."""
-        self._supervisor.send("start", name="api", command=_api_command(ports, self._project.zone))
+        self._supervisor.send("start", name="api", command=_api_command(ports, self._project.zone, self._home))
         for stack in self._project.stacks:
             self._stacks.append(_StackInit(self._project, self._home, stack, pulumi))
         addresses = _api_addresses(self._started()["line"])
@@ -308,9 +308,18 @@ def _member_environment(home: Path, role: str) -> dict[str, str]:
     }
 
 
-def _api_command(ports: Ports, zone: str) -> list[str]:
+def _api_command(ports: Ports, zone: str, home: Path) -> list[str]:
     listen = ["--port", str(ports.api), "--plain-port", str(ports.plain)]
-    return [sys.executable, "-m", "sandbox.api", *listen, "--zone", zone]
+    return [
+        sys.executable,
+        "-m",
+        "sandbox.api",
+        *listen,
+        "--zone",
+        zone,
+        "--authority",
+        str(home / state.AUTHORITY_FILE),
+    ]
 
 
 def _provider_command(endpoint: str, ports: Ports) -> list[str]:

@@ -24,6 +24,8 @@ HOME_VARIABLE = "LOCKSTEP_SANDBOX_HOME"
 FORMAT = 2
 LOCK_FILE = "sandbox.lock"
 STATE_FILE = "sandbox.json"
+AUTHORITY_FILE = "authority.pem"
+"""Who trusts this certificate trusts those of the sandbox's balancers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,11 @@ from typing import Any, Final, Self
 
 from sandbox.balancer.ports import PORT_OFFSET
 from sandbox.dns.resolver import NoSuchNameError, Resolved, resolve
-from sandbox.gateway.destination import HTTP_PORT
 from sandbox.gateway.request import RELEASE_HEADER
 
 # As long as many clients wait for a connection, or an answer, before they give up. AWS's seconds.
 PATIENCE: Final = 3.0
+_HTTP_PORT: Final = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Clients:
             due = max(due + self._pace / self._speed, time.monotonic())
 
     def _get(self, address: str) -> dict[str, str]:
-        connection = http.client.HTTPConnection(address, HTTP_PORT + PORT_OFFSET, timeout=PATIENCE / self._speed)
+        connection = http.client.HTTPConnection(address, _HTTP_PORT + PORT_OFFSET, timeout=PATIENCE / self._speed)
         try:
             connection.request("GET", self._path, headers={"Host": self._name, "Connection": "close"})
             answer = connection.getresponse()

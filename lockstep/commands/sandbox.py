@@ -130,7 +130,9 @@ def env(
 
 @app.command()
 def request(
-    url: Annotated[str, typer.Argument(help="http://NAME[:PORT]/PATH, NAME in a hosted zone of the sandbox.")],
+    url: Annotated[
+        str, typer.Argument(help="http://NAME[:PORT]/PATH or https://…, NAME in a hosted zone of the sandbox.")
+    ],
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many requests, one after another.")] = 1,
     json: JsonOption = False,
 ) -> None:
@@ -146,7 +148,8 @@ def request(
     except destination.InvalidUrlError as error:
         raise InvalidInputError(str(error), f"for example: lockstep sandbox request http://{record.zone}/") from error
     host, _, port = record.addresses["dns"].rpartition(":")
-    outcomes = [requests.ask(target, (host, int(port))) for _ in range(count)]
+    authority = record.home / _import(root, "sandbox.state").AUTHORITY_FILE
+    outcomes = [requests.ask(target, (host, int(port)), authority) for _ in range(count)]
     if json:
         summary = requests.Summary.of(outcomes).to_json()
         console.data_json({"url": url, "summary": summary, "requests": [each.to_json() for each in outcomes]})

@@ -59,7 +59,10 @@ class Context:
     @cached_property
     def probes(self) -> Mapping[str, SiteProbe]:
         """What asks each site at its own name."""
-        return {site.name: SiteProbe(site.domain, self.config.health_check.path) for site in self.sites}
+        return {
+            site.name: SiteProbe(site.domain, self.config.health_check.path, https=self.config.https)
+            for site in self.sites
+        }
 
     @cached_property
     def account(self) -> str:

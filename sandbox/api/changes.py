@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from sandbox.api import (
+    acm,
     autoscaling,
     balancers,
     cloudwatch,
@@ -25,6 +26,7 @@ MOTO_VERSION = "5.2.5"
 
 CHANGES: tuple[Change, ...] = (
     *route53.CHANGES,
+    *acm.CHANGES,
     *images.CHANGES,
     *ec2_launch.CHANGES,
     *ec2.CHANGES,

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from moto.acm.models import acm_backends
+from moto.elbv2.ssl_policies import SSL_POLICIES
+
 from sandbox.api import elbv2_draining, machines
 from sandbox.api.elbv2_actions import forwards_to
 from sandbox.api.elbv2_instances import instance_of
@@ -28,15 +31,31 @@ def configuration(address: str, backend: Any, balancer: Any) -> dict[str, Any]:
         "forwarded_for": attributes["routing.http.xff_header_processing.mode"],
         "client_port": attributes["routing.http.xff_client_port.enabled"] == "true",
         "listeners": [
-            {"port": int(each.port), "rules": _rules(each), "admits": admits}
+            {"port": int(each.port), "rules": _rules(each), "admits": admits, "tls": _tls(backend, each)}
             for each in balancer.listeners.values()
-            if each.protocol == "HTTP" and (admits := balancer_admits(backend.ec2_backend, balancer, int(each.port)))
+            if (admits := balancer_admits(backend.ec2_backend, balancer, int(each.port)))
         ],
         "groups": {
             arn: _group(backend, balancer, backend.target_groups[arn])
             for arn in sorted(forwards_to(backend, balancer))
             if arn in backend.target_groups
         },
+    }
+
+
+def _tls(backend: Any, listener: Any) -> dict[str, Any] | None:
+    """`sandbox.balancer.configuration.Tls` of an HTTPS listener."""
+    if listener.protocol != "HTTPS":
+        return None
+    bundle = acm_backends[backend.account_id][backend.region_name].get_certificate(listener.certificate)
+    policy = SSL_POLICIES[listener.ssl_policy]
+    versions = sorted(policy["ssl_protocols"])
+    return {
+        "certificate": f"{bundle.cert.decode()}\n{bundle.chain.decode()}",
+        "key": bundle.key.decode(),
+        "ciphers": [cipher for cipher in policy["ciphers"] if not cipher.startswith("TLS_")],
+        "minimum": versions[0],
+        "maximum": versions[-1],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.elbv2.models import ELBv2Backend
 from moto.elbv2.responses import ELBV2Response
+from moto.elbv2.ssl_policies import SSL_POLICIES
 
 from sandbox.api.change import Change, wrap
 from sandbox.api.elbv2_error import unsupported
@@ -23,6 +24,7 @@ LOAD_BALANCER_ATTRIBUTES = {
     "connection_logs.s3.enabled": ("false",),
     "health_check_logs.s3.enabled": ("false",),
     "routing.http.desync_mitigation_mode": ("defensive",),
+    "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": ("false",),
 }
 TARGET_GROUP_ATTRIBUTES = {
     "load_balancing.algorithm.anomaly_mitigation": ("off",),
@@ -34,6 +36,8 @@ TARGET_GROUP_ATTRIBUTES = {
     "target_group_health.dns_failover.minimum_healthy_targets.count": ("1", "off"),
     "target_group_health.dns_failover.minimum_healthy_targets.percentage": ("off",),
 }
+# API Reference, CreateListener, "SslPolicy".
+DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 ACTIONS = ("fixed-response", "forward", "redirect")
 
 
@@ -59,12 +63,26 @@ def _check_target_group(settings: dict[str, Any]) -> None:
         unsupported(f"target groups with the IP address type {settings['ip_address_type']}")
 
 
-def _check_listener(protocol: str | None, port: Any, actions: Sequence[dict[str, Any]]) -> None:
-    if protocol == "HTTPS":
-        unsupported("HTTPS listeners yet: use HTTP")
+def _check_listener(request: Mapping[str, Any]) -> None:
+    port, policy = request.get("Port"), request.get("SslPolicy")
+    if request.get("Protocol") == "HTTPS" and not policy:
+        unsupported(f"HTTPS listeners with the security policy that AWS chooses, {DEFAULT_POLICY}: name one")
+    if policy in SSL_POLICIES and not _is_spoken(policy):
+        unsupported(f"HTTPS listeners with the security policy {policy}")
+    for certificate in request.get("Certificates") or ():
+        if ":acm:" not in certificate["CertificateArn"]:
+            unsupported("certificates of IAM's")
+    if (request.get("MutualAuthentication") or {}).get("Mode", "off") != "off":
+        unsupported("listeners with MutualAuthentication")
     if port is not None and int(port) > PORT_MAX:
         unsupported(f"listeners on port {port}: {PORT_MAX} is the last one that it can serve")
-    _check_actions(actions)
+    _check_actions(request.get("DefaultActions") or [])
+
+
+def _is_spoken(policy: str) -> bool:
+    """Whether a process keeps to a security policy: to versions before TLS 1.2 it doesn't, nor to post-quantum keys."""
+    versions = set(SSL_POLICIES[policy]["ssl_protocols"])
+    return versions <= {"TLSv1.2", "TLSv1.3"} and "-PQ-" not in policy and "FIPS" not in policy
 
 
 def _check_actions(actions: Sequence[dict[str, Any]]) -> None:
@@ -129,8 +147,7 @@ def _apply_target_groups() -> None:
 
 def _apply_listeners() -> None:
     def listener(responses: Any) -> None:
-        request = responses._get_params()
-        _check_listener(request.get("Protocol"), request.get("Port"), request.get("DefaultActions") or [])
+        _check_listener(responses._get_params())
 
     def rule(responses: Any) -> None:
         _check_rule(responses._get_params())
@@ -139,6 +156,11 @@ def _apply_listeners() -> None:
         wrap(ELBV2Response, operation, _refusing(listener))
     for operation in ("create_rule", "modify_rule"):
         wrap(ELBV2Response, operation, _refusing(rule))
+
+    def certificates(responses: Any) -> None:
+        unsupported("more certificates of a listener than its own")
+
+    wrap(ELBV2Response, "add_listener_certificates", _refusing(certificates))
 
 
 def _apply() -> None:
@@ -152,7 +174,7 @@ CHANGES: tuple[Change, ...] = (
         name="elbv2-unsupported",
         why=(
             "moto keeps every setting and acts on none. What the sandbox's balancers can't do is refused by name, so "
-            "that nobody takes it for tried out: TLS, HTTP/2, gRPC, stickiness, slow start, logs, authentication."
+            "that nobody takes it for tried out: HTTP/2, gRPC, stickiness, slow start, logs, authentication."
         ),
         apply=_apply,
     ),

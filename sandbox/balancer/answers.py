@@ -69,12 +69,14 @@ def fixed(config: Mapping[str, Any]) -> OwnAnswer:
     )
 
 
-def redirect(config: Mapping[str, Any], *, host: str, port: int, path: str, query: str) -> OwnAnswer:
-    """A redirect action. `host`, `path` and `query` are the request's, `port` the listener's.
+def redirect(
+    config: Mapping[str, Any], *, host: str, port: int, path: str, query: str, scheme: str = "http"
+) -> OwnAnswer:
+    """A redirect action. `host`, `path` and `query` are the request's, `port` and `scheme` the listener's.
 
     The location always names the port, also where the protocol has it by default, as AWS's does.
     """
-    known = {"protocol": "http", "host": host, "port": str(port), "path": path.removeprefix("/"), "query": query}
+    known = {"protocol": scheme, "host": host, "port": str(port), "path": path.removeprefix("/"), "query": query}
 
     def part(name: str, usual: str) -> str:
         text = config.get(name)

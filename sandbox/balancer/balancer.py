@@ -43,9 +43,7 @@ class Balancer:
         """Have `configuration` from now on. Raises OSError if a listener's port can't be had."""
         self._configuration = self._proxy.configuration = configuration
         self._check_targets()
-        await self._listeners.have(
-            configuration.address, {each.port: each.admits for each in configuration.listeners}, END_SECONDS
-        )
+        await self._listeners.have(configuration.address, configuration.listeners, END_SECONDS)
         self._proxy.cut_all_but({key for key, _, _ in self._targets()} | self._draining())
         self._tell({"listening": self._listeners.ports})
         self._tell_health()

@@ -78,8 +78,22 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tls:
+    """How a listener speaks TLS: certificate with chain and key as PEM, and what its security policy allows.
+
+    `ciphers` are OpenSSL's names of those up to TLS 1.2, `minimum` and `maximum` versions such as `TLSv1.2`.
+    """
+
+    certificate: str
+    key: str
+    ciphers: tuple[str, ...]
+    minimum: str
+    maximum: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listener:
-    """A port, and rules in the order in which they are tried; the last one has no conditions.
+    """A port, and rules in the order in which they are tried; the last one has no conditions. `tls` None is HTTP.
 
     `admits` are the blocks of addresses from which connections are taken.
     """
@@ -87,6 +101,12 @@ class Listener:
     port: int
     rules: tuple[Rule, ...]
     admits: tuple[str, ...] = ("0.0.0.0/0",)
+    tls: Tls | None = None
+
+    @property
+    def scheme(self) -> str:
+        """What URLs to it begin with."""
+        return "http" if self.tls is None else "https"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +140,16 @@ class Configuration:
                         Rule(conditions=tuple(rule["conditions"]), action=rule["action"]) for rule in each["rules"]
                     ),
                     **({"admits": tuple(each["admits"])} if "admits" in each else {}),
+                    tls=_tls(each.get("tls")),
                 )
                 for each in given["listeners"]
             ),
             groups={arn: _group(each) for arn, each in given["groups"].items()},
         )
+
+
+def _tls(given: Mapping[str, Any] | None) -> Tls | None:
+    return None if given is None else Tls(**{**given, "ciphers": tuple(given["ciphers"])})
 
 
 def _group(given: Mapping[str, Any]) -> Group:

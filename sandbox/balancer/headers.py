@@ -54,12 +54,13 @@ def for_target(
     *,
     authority: str,
     listener_port: int,
+    scheme: str = "http",
     client: tuple[str, int],
 ) -> CIMultiDict[str]:
     """The headers that a target gets of a request.
 
     `authority` is what the request line names if it is a whole URL, else empty; `client` the address and port that the
-    request comes from.
+    request comes from; `scheme` is the listener's.
     """
     kept = end_to_end(headers)
     # The balancer has answered it.
@@ -70,7 +71,7 @@ def for_target(
     if not configuration.preserve_host:
         kept["Host"] = _host(authority or headers.get("Host") or configuration.dns_name, listener_port)
     _forwarded(kept, configuration, client)
-    kept["X-Forwarded-Proto"] = "http"
+    kept["X-Forwarded-Proto"] = scheme
     kept["X-Forwarded-Port"] = str(listener_port)
     kept[TRACE] = trace(kept.get(TRACE))
     return kept

@@ -3,20 +3,25 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from sandbox.balancer import answers
+from sandbox.balancer import answers, configuration
+from sandbox.balancer.configuration import Tls
 from sandbox.balancer.connections import reset
 from sandbox.balancer.ports import PORT_OFFSET
 from sandbox.standstill import Listener
+
+if TYPE_CHECKING:
+    import ssl
 
 # User Guide for Application Load Balancers, "Quotas", HTTP headers. Bytes.
 LINE_MAX: Final = 16 * 1024
@@ -114,11 +119,16 @@ class _Server(web.Server):
 
 @dataclass(frozen=True)
 class _Open:
-    """A listener that is open."""
+    """A listener that is open; `context` is that of TLS, if it speaks that."""
 
+    context: "ssl.SSLContext | None"
     runner: web.ServerRunner
     site: web.SockSite
     socket: socket.socket
+
+    def speaks(self, tls: Tls | None) -> bool:
+        """Whether it may go on with `tls`: TLS or none, as it has now."""
+        return (self.context is None) == (tls is None)
 
     def transports(self) -> list[asyncio.Transport]:
         """The connections of clients."""
@@ -154,49 +164,83 @@ class Listeners:
                 reset(each)
             await asyncio.sleep(0)
 
-    async def have(self, address: str, ports: Mapping[int, Sequence[str]], patience: float) -> None:
-        """Listen on these ports of `address` and no others, each for the blocks of clients that it is given with.
+    async def have(self, address: str, listeners: Sequence[configuration.Listener], patience: float) -> None:
+        """Listen on the ports of these at `address` and on no others, with TLS and for the clients that they say.
 
         Requests at a port that closes have `patience` real seconds to end, and a connection that is open stays so
         whatever the blocks become (VPC User Guide, "Security group connection tracking"). Raises OSError if a port
         can't be had.
         """
-        self._admitted = {port: [ipaddress.IPv4Network(block) for block in blocks] for port, blocks in ports.items()}
-        wanted = set(ports)
-        for port in self._open.keys() - wanted:
+        ports = {each.port: each.tls for each in listeners}
+        self._admitted = {each.port: [ipaddress.IPv4Network(block) for block in each.admits] for each in listeners}
+        kept = {port for port, tls in ports.items() if port in self._open and self._open[port].speaks(tls)}
+        for port in self._open.keys() - kept:
             opened = self._open.pop(port)
             await opened.site.stop()
             closing = asyncio.get_running_loop().create_task(_end(opened.runner, patience))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-        for port in wanted - self._open.keys():
-            self._open[port] = await self._listen(address, port)
+        for port in kept:
+            # Connections that begin from now on have the new certificate.
+            _set_up(self._open[port].context, ports[port])
+        for port in ports.keys() - kept:
+            self._open[port] = await self._listen(address, port, ports[port])
 
     async def close(self, patience: float) -> None:
         """Take no more requests; those under way have `patience` real seconds to end."""
-        await self.have("", {}, patience)
+        await self.have("", (), patience)
         await asyncio.gather(*self._closing)
 
-    async def _listen(self, address: str, port: int) -> _Open:
+    async def _listen(self, address: str, port: int, tls: Tls | None) -> _Open:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handler(port, request)
 
         def admits(client: str) -> bool:
             return any(ipaddress.IPv4Address(client) in block for block in self._admitted.get(port, ()))
 
+        context = _context(tls)
         runner = web.ServerRunner(_Server(answer, self._idle_timeout, admits))
         await runner.setup()
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((address, port + PORT_OFFSET))
-            site = web.SockSite(runner, listening, backlog=BACKLOG)
+            site = web.SockSite(runner, listening, backlog=BACKLOG, ssl_context=context)
             await site.start()
         except BaseException:
             listening.close()
             await runner.cleanup()
             raise
-        return _Open(runner, site, listening)
+        return _Open(context, runner, site, listening)
+
+
+def _context(tls: Tls | None) -> "ssl.SSLContext | None":
+    if tls is None:
+        return None
+    # Most sandboxes have no such listener, and OpenSSL is several megabytes.
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _set_up(context, tls)
+    return context
+
+
+def _set_up(context: "ssl.SSLContext | None", tls: Tls | None) -> None:
+    """Have `context` as a listener's certificate and security policy say."""
+    if context is None or tls is None:
+        return
+    import ssl
+
+    context.minimum_version, context.maximum_version = (
+        ssl.TLSVersion[version.replace(".", "_")] for version in (f"{tls.minimum}", f"{tls.maximum}")
+    )
+    if tls.ciphers:
+        context.set_ciphers(":".join(tls.ciphers))
+    # OpenSSL takes files only, and a private key is to be in none.
+    with os.fdopen(os.memfd_create("certificate"), "wb") as file:
+        file.write(f"{tls.key}\n{tls.certificate}".encode())
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
 
 
 async def _end(runner: web.ServerRunner, patience: float) -> None:

@@ -121,14 +121,24 @@ class Proxy:
             return answers.fixed(action["FixedResponseConfig"])
         if action["Type"] == "redirect":
             return answers.redirect(
-                action["RedirectConfig"], host=name_in(host), port=listener.port, path=path, query=query
+                action["RedirectConfig"],
+                host=name_in(host),
+                port=listener.port,
+                path=path,
+                query=query,
+                scheme=listener.scheme,
             )
         group = self.configuration.groups.get(group_for(action, self._chance) or "")
         chosen = self._target(group) if group else None
         if group is None or chosen is None:
             return answers.error(503)
         headers = for_target(
-            request.headers, self.configuration, authority=authority, listener_port=listener.port, client=client
+            request.headers,
+            self.configuration,
+            authority=authority,
+            listener_port=listener.port,
+            scheme=listener.scheme,
+            client=client,
         )
         exchange = Exchange(
             self._session, request, chosen, path=target, headers=headers, idle=self.idle_timeout(), last=last

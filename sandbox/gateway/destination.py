@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sandbox.balancer.ports import PORT_OFFSET
 from sandbox.dns.resolver import NoSuchNameError, resolve
 
-HTTP_PORT: Final = 80
+_PORTS: Final = {"http": 80, "https": 443}
 CONNECT_SECONDS: Final = 3.0
 """How long a connection may take to be made; real seconds, as in all of `lockstep`."""
 
@@ -32,6 +32,7 @@ class Target:
     port: int
     authority: str
     path: str
+    secure: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,19 @@ class Destination:
 
 
 def parse(url: str) -> Target:
-    """The parts of an http URL. Raises InvalidUrlError."""
+    """The parts of an http or https URL. Raises InvalidUrlError."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, HTTP_PORT if parts.port is None else parts.port
+        host, port = parts.hostname, _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError as error:
         raise InvalidUrlError(f"{url!r} isn't a URL: {error}") from error
-    if parts.scheme != "http" or not host:
-        raise InvalidUrlError(f"{url!r} isn't of the form http://NAME[:PORT]/PATH; the sandbox has no TLS")
+    if parts.scheme not in _PORTS or not host:
+        raise InvalidUrlError(f"{url!r} isn't of the form http://NAME[:PORT]/PATH or https://NAME[:PORT]/PATH")
     if not 1 <= port <= _PORT_MAX:
         raise InvalidUrlError(f"{url!r}: a balancer's listener has a port from 1 to {_PORT_MAX}")
     authority = parts.netloc.rpartition("@")[2]
-    return Target(host, port, authority, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(host, port, authority, path, secure=parts.scheme == "https")
 
 
 def locate(target: Target, name_server: tuple[str, int]) -> Destination:

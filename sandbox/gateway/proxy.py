@@ -1,5 +1,7 @@
 """An HTTP forward proxy (RFC 9112 section 3.2.2, absolute-form) that reaches the sandbox's sites and nothing else.
 
+HTTPS goes through it as a tunnel (RFC 9110 section 9.3.6, CONNECT): it sees nothing of that.
+
 It asks the name server for every request and keeps nothing, so that what a client sees is what DNS says at that moment.
 A connection carries one request: whoever counts answers must not be tied to one balancer by a connection that is kept.
 Messages pass as they come, in both directions at once; only their heads are read.
@@ -38,7 +40,9 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) (HTTP/1\.[01])")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?")
-_PHRASES: Final = {400: "Bad Request", 501: "Not Implemented", 502: "Bad Gateway"}
+_TUNNEL: Final = re.compile(rb"([^\s:/]+):(\d{1,5})")
+_BAD_GATEWAY: Final = 502
+_PHRASES: Final = {400: "Bad Request", _BAD_GATEWAY: "Bad Gateway"}
 
 
 class Gateway(socketserver.ThreadingTCPServer):
@@ -90,7 +94,9 @@ class _Handler(socketserver.BaseRequestHandler):
             head, rest = _read_head(self.request)
         except ValueError as error:
             raise _RefusedError(400, str(error)) from error
-        target, request = _request(head)
+        first, _, _ = head.partition(b"\r\n")
+        is_tunnel = first.startswith(b"CONNECT ")
+        target, request = (_tunnel(first), b"") if is_tunnel else _request(head)
         try:
             destination = locate(target, self.server.name_server)
             upstream = connect(target, destination)
@@ -98,7 +104,24 @@ class _Handler(socketserver.BaseRequestHandler):
             raise _RefusedError(502, str(error)) from error
         with upstream:
             upstream.settimeout(IDLE_SECONDS)
+            if is_tunnel:
+                self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                self._join(upstream, rest)
+                return
             self._exchange(upstream, request + rest, f"{target.host} is {destination.address}, which")
+
+    def _join(self, upstream: socket.socket, first: bytes) -> None:
+        """Pass on whatever comes, in both directions, until one of the ends ends."""
+        passing = threading.Thread(target=self._pass_request, args=(upstream, first), daemon=True)
+        passing.start()
+        try:
+            while part := _receive(upstream):
+                self.request.sendall(part)
+        finally:
+            for end, how in ((upstream, socket.SHUT_RDWR), (self.request, socket.SHUT_RD)):
+                with contextlib.suppress(OSError):
+                    end.shutdown(how)
+            passing.join()
 
     def _exchange(self, upstream: socket.socket, request: bytes, where: str) -> None:
         """Pass on the request, whose rest a thread of its own brings, and the answer."""
@@ -136,7 +159,8 @@ class _Handler(socketserver.BaseRequestHandler):
         line = " ".join(reason.split())
         body = f"{line}\n".encode()
         lines = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}",
+            # Clients show nothing else of a tunnel that isn't there.
+            f"HTTP/1.1 {status} {line if status == _BAD_GATEWAY else _PHRASES[status]}",
             "Content-Type: text/plain; charset=utf-8",
             f"Content-Length: {len(body)}",
             f"{ERROR_HEADER}: {line}",
@@ -176,16 +200,28 @@ def _request(head: bytes) -> tuple[Target, bytes]:
     if found is None:
         raise _RefusedError(400, "the request has no line of the form METHOD http://NAME/PATH HTTP/1.1")
     method, url, version = found.groups()
-    if method == b"CONNECT":
-        raise _RefusedError(501, "CONNECT isn't supported: the sandbox's balancers have no TLS")
     try:
         target = parse(url.decode("latin-1"))
     except InvalidUrlError as error:
         raise _RefusedError(400, str(error)) from error
+    if target.secure:
+        raise _RefusedError(400, "requests for https URLs come by CONNECT: this proxy sees nothing of them")
     # RFC 9112 section 3.2.2: what the URL says replaces what the client said.
     kept = _end_to_end([line for line in lines if _name(line) != b"host"])
     line = b" ".join([method, target.path.encode("latin-1"), version])
     return target, _head([line, b"Host: " + target.authority.encode("latin-1"), *kept])
+
+
+def _tunnel(line: bytes) -> Target:
+    """Where a CONNECT leads. Raises _RefusedError."""
+    _, _, rest = line.partition(b" ")
+    found = _TUNNEL.fullmatch(rest.partition(b" ")[0])
+    if found is None:
+        raise _RefusedError(400, "the request has no line of the form CONNECT NAME:PORT HTTP/1.1")
+    try:
+        return parse(f"https://{found[1].decode('latin-1')}:{int(found[2])}/")
+    except InvalidUrlError as error:
+        raise _RefusedError(400, str(error)) from error
 
 
 def _answer_heads(upstream: socket.socket) -> Iterator[bytes]:

@@ -4,10 +4,12 @@ Without the gateway, and without anything that is kept between two requests.
 """
 
 import http.client
+import socket
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from sandbox.gateway.destination import Destination, Target, UnreachableError, connect, locate
@@ -89,13 +91,16 @@ class Summary:
         }
 
 
-def ask(target: Target, name_server: tuple[str, int]) -> Outcome:
-    """One GET, on a connection of its own; redirects aren't followed."""
+def ask(target: Target, name_server: tuple[str, int], authority: Path | None = None) -> Outcome:
+    """One GET, on a connection of its own; redirects aren't followed.
+
+    Over HTTPS the answer counts only with a certificate that `authority`, a PEM file, vouches for.
+    """
     begun = time.monotonic()
     destination = None
     try:
         destination = locate(target, name_server)
-        return _get(target, destination, begun)
+        return _get(target, destination, begun, authority)
     except UnreachableError as error:
         failure = str(error)
     except TimeoutError:
@@ -107,10 +112,12 @@ def ask(target: Target, name_server: tuple[str, int]) -> Outcome:
     return Outcome(destination=destination, failure=failure, seconds=time.monotonic() - begun)
 
 
-def _get(target: Target, destination: Destination, begun: float) -> Outcome:
+def _get(target: Target, destination: Destination, begun: float, authority: Path | None) -> Outcome:
     connection = http.client.HTTPConnection(destination.address, destination.port)
     connection.sock = connect(target, destination)
     connection.sock.settimeout(ANSWER_SECONDS)
+    if target.secure:
+        connection.sock = _secured(connection.sock, target.host, authority)
     try:
         connection.request("GET", target.path, headers={"Host": target.authority, "Connection": "close"})
         answer = connection.getresponse()
@@ -125,6 +132,17 @@ def _get(target: Target, destination: Destination, begun: float) -> Outcome:
         body=body,
         seconds=time.monotonic() - begun,
     )
+
+
+def _secured(plain: socket.socket, host: str, authority: Path | None) -> socket.socket:
+    # Most requests are without.
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=authority).wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise
 
 
 def _words(error: Exception) -> str:

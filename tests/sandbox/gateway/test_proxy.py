@@ -1,15 +1,19 @@
 """The gateway between a client that knows a name and a server that has an address."""
 
+import contextlib
 import http.client
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from lockstep.site_probe import SiteProbe
+from sandbox.api import acm_authority
 from sandbox.gateway import proxy
 from sandbox.gateway.proxy import Gateway
 from tests.sandbox.checkout import eventually
@@ -258,7 +262,9 @@ def test_a_client_that_goes_away_ends_its_request(gateway: tuple[str, int]) -> N
         ("GET http://site.example.com:70000/ HTTP/1.1", 400),
         ("nonsense", 400),
         ("GET http://site.example.com/ HTTP/2.0", 400),
-        ("CONNECT site.example.com:443 HTTP/1.1", 501),
+        ("CONNECT site.example.com HTTP/1.1", 400),
+        ("CONNECT site.example.com:0 HTTP/1.1", 400),
+        ("CONNECT outside.example.com:443 HTTP/1.1", 502),
     ],
 )
 def test_a_request_that_is_not_for_a_proxy_of_http_is_refused(
@@ -268,6 +274,35 @@ def test_a_request_that_is_not_for_a_proxy_of_http_is_refused(
     answer = talk(gateway, f"{request_line}\r\nHost: {SITE}\r\n\r\n".encode())
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert error_of(answer)
+
+
+def test_tls_passes_through_a_tunnel_that_sees_nothing_of_it(gateway: tuple[str, int], tmp_path: Path) -> None:
+    """The proof of a site's name has to come from the site, or anybody in between could be it."""
+    issued = acm_authority.issue([SITE])
+    (tmp_path / "site.pem").write_bytes(issued.key + issued.certificate)
+    bundle = tmp_path / "authority.pem"
+    bundle.write_bytes(acm_authority.pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "site.pem")
+
+    def serve(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as secured:
+            answering(OK)(secured)
+
+    environ = {"LOCKSTEP_HTTP_PROXY": "http://{}:{}".format(*gateway), "LOCKSTEP_CA_BUNDLE": str(bundle)}
+    with balancer(serve) as port:
+        assert SiteProbe(f"{SITE}:{port}", "/", https=True, environ=environ).check(3, 10.0).by_release == {"1.0.0": 3}
+        stranger = SiteProbe(f"www.example.com:{port}", "/", https=True, environ=environ).check(1, 10.0)
+        assert "certificate isn't trusted" in next(iter(stranger.failures))
+        del environ["LOCKSTEP_CA_BUNDLE"]
+        assert not SiteProbe(f"{SITE}:{port}", "/", https=True, environ=environ).check(1, 10.0).by_release
+
+
+def test_a_tunnel_to_nowhere_says_why(gateway: tuple[str, int]) -> None:
+    """A client shows the status line of a proxy that refuses a tunnel, and nothing else."""
+    environ = {"LOCKSTEP_HTTP_PROXY": "http://{}:{}".format(*gateway)}
+    found = SiteProbe(f"{SITE}:{refused_port()}", "/", https=True, environ=environ).check(1, 10.0)
+    assert "refused the connection" in next(iter(found.failures))
 
 
 def test_a_head_without_end_is_refused(gateway: tuple[str, int]) -> None:
