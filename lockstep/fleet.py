@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lockstep.config.naming import APPLICATION_TAG, RELEASE_TAG, SITE_TAG
+from lockstep.config.naming import (
+    APPLICATION_TAG,
+    RELEASE_TAG,
+    SITE_TAG,
+    errors_alarm_name,
+    unhealthy_alarm_name,
+)
 from lockstep.errors import InvalidInputError
 
 Client = Callable[[str, str], Any]
@@ -201,6 +207,13 @@ class SiteFleet:
             Preferences=dict(preferences),
         )
         return str(answer["InstanceRefreshId"])
+
+    def alarms(self) -> dict[str, str]:
+        """The state of each alarm by which rolls of the site end, by its name; those that the site hasn't got are left
+        out."""
+        names = [name(self._application, self.site) for name in (unhealthy_alarm_name, errors_alarm_name)]
+        answer = self._client("cloudwatch", self.region).describe_alarms(AlarmNames=names, AlarmTypes=["MetricAlarm"])
+        return {each["AlarmName"]: each["StateValue"] for each in answer["MetricAlarms"]}
 
     def roll_back(self, facts: FleetFacts) -> None:
         """Have the active refresh return the group to the version it had."""

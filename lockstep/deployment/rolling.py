@@ -32,6 +32,8 @@ UNANSWERED_MAX: Final = 3
 LAUNCHES_FAILED_MAX: Final = 2
 # Seconds that an instance serves before the next one is replaced.
 WARM_UP: Final = 30
+# CloudWatch API Reference, MetricAlarm, "StateValue".
+RINGING: Final = "ALARM"
 
 
 class RollFailedError(Exception):
@@ -59,8 +61,12 @@ class StoppedError(Exception):
     """Whoever waits has asked to stop."""
 
 
-def preferences(instances: int, *, bake: int | None = None, forward: bool = True) -> dict[str, Any]:
+def preferences(
+    instances: int, *, bake: int | None = None, forward: bool = True, alarms: Sequence[str] = ()
+) -> dict[str, Any]:
     """How a group of `instances` is rolled; with `bake` seconds, one instance comes first and is waited for.
+
+    The refresh fails as soon as one of `alarms` rings.
 
     Launch before terminate, so that no request is lost to a missing instance; `forward`, AWS rolls back by itself if
     the refresh fails. A checkpoint can't be the whole group: for one instance the bake time at the end stands for it.
@@ -72,6 +78,8 @@ def preferences(instances: int, *, bake: int | None = None, forward: bool = True
         "AutoRollback": forward,
         "SkipMatching": True,
     }
+    if alarms:
+        wanted["AlarmSpecification"] = {"Alarms": list(alarms)}
     if bake is None:
         return wanted
     if instances == 1:
@@ -175,7 +183,9 @@ class SiteRoll:
         """Start the refresh; `bake` and `forward` as in `preferences`."""
         self._watch.known = frozenset(instance.id for instance in facts.instances)
         self._failed_before = frozenset(self._asked(partial(self._fleet.failed_launches, facts)))
-        how = preferences(facts.desired, bake=bake, forward=forward)
+        # What goes back goes back, whatever rings: that may be why.
+        alarms = self._silent_alarms() if forward else []
+        how = preferences(facts.desired, bake=bake, forward=forward, alarms=alarms)
         self._go_on()
         try:
             self._refresh_id = self._fleet.start_refresh(facts, self._watch.version, how)
@@ -187,6 +197,18 @@ class SiteRoll:
             if not now.goes_to(self._watch.version):
                 raise
             self._refresh_id = now.id
+
+    def _silent_alarms(self) -> list[str]:
+        """The alarms that may end the roll.
+
+        One that rings already would end it at once (EC2 Auto Scaling User Guide, "Start an instance refresh with auto
+        rollback"), and what is rolled may be its cure.
+        """
+        found = self._asked(self._fleet.alarms)
+        for name, state in found.items():
+            if state == RINGING:
+                self._say(self.site, f"alarm {name} rings already, and won't end this roll")
+        return sorted(name for name, state in found.items() if state != RINGING)
 
     def adopt(self, refresh: Refresh, facts: FleetFacts) -> None:
         """Go on with a refresh to the version that somebody has started who could not finish it."""

@@ -15,7 +15,7 @@ from moto.core.responses import ActionResult
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from sandbox.api import addresses, backends, elbv2_draining, lost_regions
+from sandbox.api import addresses, backends, elbv2_draining, elbv2_metrics, lost_regions
 from sandbox.api.backend_lock import backend_lock
 from sandbox.api.change import Change, wrap
 from sandbox.api.children import Child
@@ -215,6 +215,8 @@ def _hear(running: Balancer, message: dict[str, Any]) -> None:
             running.is_up, running.was_up, running.failures = True, True, 0
         if "health" in message:
             running.health = message["health"]
+        if "measured" in message:
+            elbv2_metrics.publish(running.region, running.arn, message["measured"])
         if "drained" in message:
             arn, target_id, _port = message["drained"]
             elbv2_draining.finish(arn, target_id)

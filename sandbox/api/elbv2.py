@@ -8,6 +8,7 @@
 | `elbv2_target_groups` | target groups, and which targets they take |
 | `elbv2_unsupported`, `elbv2_live` | what the processes behind it don't do |
 | `balancers`, `elbv2_configuration`, `elbv2_draining` | the processes, what they are told, and targets that leave |
+| `elbv2_metrics` | what the processes measure, in CloudWatch |
 
 Only application load balancers: the sandbox's balancers speak HTTP.
 """

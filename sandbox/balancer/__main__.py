@@ -11,6 +11,7 @@
 | `{"listening": [PORT…]}` | the listeners' ports that are open |
 | `{"health": {ARN: [TARGET…]}}` | id, port, registration, state, reason and description of all, whenever one changes |
 | `{"still": false}` | it has stood still, and goes on |
+| `{"measured": {"minute": N, "groups": {ARN: {NAME: value}}}}` | metrics of an AWS minute since the epoch |
 | `{"drained": [ARN, id, port]}` | a draining target has answered its last request |
 
 The first `configure` may have `"health"` as well: what an earlier process of the same balancer said last.

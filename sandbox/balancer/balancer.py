@@ -1,5 +1,6 @@
 """Listeners, checkers and proxy of one balancer, kept to what it is told."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import aiohttp
 from sandbox.balancer.configuration import Configuration, Group, Target
 from sandbox.balancer.health import DRAINING, Health, TargetChecker
 from sandbox.balancer.listeners import Listeners
+from sandbox.balancer.metrics import Metrics
 from sandbox.balancer.proxy import Key, Proxy
 from sandbox.standstill import REFUSE, stand_still
 
@@ -36,7 +38,9 @@ class Balancer:
             skip_auto_headers=("Accept",),
             auto_decompress=False,
         )
-        self._proxy = Proxy(configuration, self._states, lambda _: self._tell_drained())
+        self._metrics = Metrics()
+        self._proxy = Proxy(configuration, self._states, lambda _: self._tell_drained(), self._metrics)
+        self._measuring = asyncio.get_running_loop().create_task(self._measure())
         self._listeners = Listeners(self._proxy.answer, self._proxy.idle_timeout)
 
     async def configure(self, configuration: Configuration) -> None:
@@ -57,6 +61,7 @@ class Balancer:
 
     async def stop(self) -> None:
         """Take no new requests, let those under way end, then end."""
+        self._measuring.cancel()
         for checker in self._checkers.values():
             checker.stop()
         await self._listeners.close(END_SECONDS)
@@ -112,6 +117,13 @@ class Balancer:
             }
             for target, health in healths
         ]
+
+    async def _measure(self) -> None:
+        """Report each minute."""
+        while True:
+            await asyncio.sleep(self._metrics.seconds_left())
+            states = {arn: list(self._states(arn).values()) for arn in self._configuration.groups}
+            self._tell({"measured": self._metrics.report(states)})
 
     def _tell_drained(self) -> None:
         draining = self._draining()

@@ -18,6 +18,7 @@ from sandbox.balancer.configuration import Configuration, Group, Listener, Targe
 from sandbox.balancer.exchange import Exchange, allow_body
 from sandbox.balancer.headers import FORWARDED_MAX, for_target, forwarded_addresses
 from sandbox.balancer.listeners import HEAD_MAX, LINE_MAX, Connection
+from sandbox.balancer.metrics import Metrics
 from sandbox.balancer.routing import action_for, choose, eligible, group_for, name_in
 
 # How long a connection to a target is kept for the next request: the default idle time-out. AWS's seconds.
@@ -39,8 +40,11 @@ class Proxy:
     `on_idle` is called with each target that has answered its last request.
     """
 
-    def __init__(self, configuration: Configuration, states: States, on_idle: Callable[[Key], None]) -> None:
+    def __init__(
+        self, configuration: Configuration, states: States, on_idle: Callable[[Key], None], metrics: Metrics
+    ) -> None:
         self.configuration = configuration
+        self._metrics = metrics
         self._states = states
         self._on_idle = on_idle
         self._turns: dict[str, itertools.count[int]] = {}
@@ -156,8 +160,12 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._under_way.setdefault(key, set()).add(task)
+        self._metrics.chosen(key[0])
         try:
-            return await exchange.run()
+            answer = await exchange.run()
+            if isinstance(answer, answers.PassedAnswer):
+                self._metrics.answered(key[0], answer.status)
+            return answer
         except asyncio.CancelledError:
             # Else the client has gone away.
             if task not in self._cut:

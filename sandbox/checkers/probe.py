@@ -7,17 +7,21 @@ documents and public reports quote them; the others follow their form.
 
 import asyncio
 import contextlib
+import functools
 import http
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox import clock
 from sandbox.balancer.ports import HEALTH_CHECKERS, PORT_OFFSET
 from sandbox.checkers.endpoint import Endpoint
 from sandbox.dns.resolver import NoSuchNameError
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECT_SECONDS: Final = 4.0
 """For a connection of an HTTP or HTTPS check. AWS's seconds, like all below."""
@@ -127,9 +131,9 @@ async def _examined(endpoint: Endpoint, address: str) -> str:
             )
         return described
     finally:
-        if writer is None:
-            connection.close()
-        elif not ended_elsewhere:
+        # Without a writer the connection is asyncio's all the same, which closes it when it has let go of it: closed
+        # here, its number could be another connection's before that.
+        if writer is not None and not ended_elsewhere:
             writer.close()
 
 
@@ -183,14 +187,19 @@ async def _connect(address: str, port: int, seconds: float) -> socket.socket:
 async def _opened(endpoint: Endpoint, connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if not endpoint.is_secure:
         return await asyncio.open_connection(sock=connection, limit=_LINE_MAX)
+    name = endpoint.name if endpoint.sends_name else ""
+    return await asyncio.open_connection(sock=connection, limit=_LINE_MAX, ssl=_context(), server_hostname=name or "")
+
+
+@functools.cache
+def _context() -> "ssl.SSLContext":
     # Most sandboxes have no such check, and OpenSSL is several megabytes.
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # "HTTPS health checks don't validate SSL/TLS certificates."
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    name = endpoint.name if endpoint.sends_name else ""
-    return await asyncio.open_connection(sock=connection, limit=_LINE_MAX, ssl=context, server_hostname=name or "")
+    return context
 
 
 def _request(endpoint: Endpoint) -> bytes:

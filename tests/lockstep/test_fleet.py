@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.config.naming import errors_alarm_name, unhealthy_alarm_name
 from lockstep.errors import InvalidInputError
 from lockstep.fleet import FILTER_VALUES_MAX, FleetFacts, SiteFleet
 from tests.lockstep.deployment.facts import AFTER, BEFORE, NEW, facts, instance, refresh
@@ -217,3 +218,24 @@ def test_only_versions_of_the_group_are_changed_by_using_one(aws: Aws) -> None:
     fleet_of(aws).use_version(fleet_of(aws).facts(), version)
     assert fleet_of(aws).facts().version == version
     assert made.members() == before
+
+
+def test_the_alarms_of_a_roll_are_the_sites_own_as_far_as_they_exist(aws: Aws) -> None:
+    """A refresh that names an alarm which isn't there is refused, and another site's would end it."""
+    assert fleet_of(aws).alarms() == {}
+    cloudwatch = aws("cloudwatch", REGION)
+    for name in (unhealthy_alarm_name(APPLICATION, SITE), errors_alarm_name(APPLICATION, "secondary")):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="AWS/ApplicationELB",
+            MetricName="UnHealthyHostCount",
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=6,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            Threshold=1,
+        )
+    cloudwatch.set_alarm_state(
+        AlarmName=unhealthy_alarm_name(APPLICATION, SITE), StateValue="ALARM", StateReason="a test"
+    )
+    assert fleet_of(aws).alarms() == {"lockstep-orders-unhealthy-primary": "ALARM"}

@@ -32,6 +32,7 @@ class Fleet(SiteFleet):
         self.console = ""
         self.start_error: ClientError | None = None
         self.preferences: dict[str, Any] = {}
+        self.ringing: dict[str, str] = {}
 
     def facts(self) -> FleetFacts:
         self._now = next(self._polls, self._now)
@@ -45,6 +46,9 @@ class Fleet(SiteFleet):
         if self.start_error is not None:
             raise self.start_error
         return "r-1"
+
+    def alarms(self) -> dict[str, str]:
+        return self.ringing
 
     def roll_back(self, facts: FleetFacts) -> None:
         self.calls.append("roll back")
@@ -98,6 +102,31 @@ def test_a_roll_keeps_capacity_and_rolls_back_by_itself() -> None:
     assert (wanted["MinHealthyPercentage"], wanted["MaxHealthyPercentage"]) == (100, 200)
     assert wanted["AutoRollback"] is True
     assert preferences(2, forward=False)["AutoRollback"] is False
+
+
+def test_a_roll_ends_when_an_alarm_rings_but_not_one_that_rang_before() -> None:
+    """Users would get errors until every instance has a bad release; or the release that cures them could not roll."""
+    fleet, said = Fleet(), list[str]()
+    fleet.ringing = {"errors": "OK", "unhealthy": "ALARM", "new": "INSUFFICIENT_DATA"}
+    made = SiteRoll(fleet, "1.1.0", NEW, lambda site, text: said.append(text))
+    made.start(BEFORE)
+    assert fleet.preferences["AlarmSpecification"] == {"Alarms": ["errors", "new"]}
+    assert said == ["alarm unhealthy rings already, and won't end this roll"]
+
+
+def test_a_way_back_is_ended_by_no_alarm() -> None:
+    """The alarm that has a release returned would stop its return."""
+    fleet = Fleet()
+    fleet.ringing = {"errors": "OK"}
+    SiteRoll(fleet, "1.0.0", OLD, lambda site, text: None).start(AFTER, forward=False)
+    assert "AlarmSpecification" not in fleet.preferences
+
+
+def test_a_site_without_alarms_is_rolled_all_the_same() -> None:
+    """The first update after they were added would fail, as AWS refuses an alarm that isn't there."""
+    fleet = Fleet()
+    SiteRoll(fleet, "1.1.0", NEW, lambda site, text: None).start(BEFORE)
+    assert "AlarmSpecification" not in fleet.preferences
 
 
 @pytest.mark.parametrize(("instances", "percentage"), [(2, 50), (3, 33), (4, 25), (500, 1)])

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class Fleet:
 
     def __init__(self, server: ApiServer) -> None:
         self.ec2, self.elb, self.asg = (live.client(server, name) for name in ("ec2", "elbv2", "autoscaling"))
+        self.cloudwatch = live.client(server, "cloudwatch")
         self.subnets = self._network()
         outside = self._group("balancer", {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}, LISTENER_PORT)
         inside = self._group("fleet", {"UserIdGroupPairs": [{"GroupId": outside}]}, live.PORT)
@@ -57,7 +59,7 @@ class Fleet:
     def _balancer(self, group: str) -> str:
         made = self.elb.create_load_balancer(Name="orders", Subnets=self.subnets, SecurityGroups=[group])
         (balancer,) = made["LoadBalancers"]
-        self.dns_name = balancer["DNSName"].lower()
+        self.dns_name, self.balancer = balancer["DNSName"].lower(), str(balancer["LoadBalancerArn"])
         made = self.elb.create_target_group(
             Name="orders",
             Protocol="HTTP",
@@ -143,6 +145,34 @@ def test_a_fleet_replaces_a_machine_that_died_and_a_service_that_fails(fleet: Fl
     assert {live.get(str(machines.address_of(each)), "/healthz")[0] for each in members} == {200}
     eventually(lambda: len(live.pids()) == 2, "the end of the machines that were replaced")
     eventually(lambda: not live.is_held(failing), "the address is free again")
+
+
+def test_what_the_balancer_measures_is_in_cloudwatch(fleet: Fleet) -> None:
+    """An alarm on it would never ring, or ring for nothing."""
+    fleet.wait_until_whole()
+    for _ in range(7):
+        assert live.get(fleet.address(), "/", LISTENER_PORT + PORT_OFFSET)[0] == 200
+    group = {"Name": "TargetGroup", "Value": fleet.targets.rpartition(":")[2]}
+    balancer = {"Name": "LoadBalancer", "Value": fleet.balancer.partition(":loadbalancer/")[2]}
+
+    def total(name: str, *dimensions: dict[str, str], statistic: str = "Sum") -> float:
+        now = datetime.now(UTC)
+        points = fleet.cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName=name,
+            Dimensions=list(dimensions),
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=3600,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return float(sum(point[statistic] for point in points))
+
+    eventually(lambda: total("RequestCount", balancer, group) == 7, "the requests, by group")
+    assert total("RequestCount", balancer) == 7
+    assert total("HTTPCode_Target_2XX_Count", balancer, group) == 7
+    assert total("HTTPCode_Target_5XX_Count", balancer, group) == 0
+    assert total("HealthyHostCount", balancer, group, statistic="Maximum") == 2
 
 
 def test_a_request_under_way_is_answered_though_its_instance_leaves(fleet: Fleet) -> None:

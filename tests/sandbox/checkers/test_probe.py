@@ -320,7 +320,7 @@ def test_https_takes_any_certificate_and_sends_the_name_if_it_is_to(tmp_path: Pa
 
 
 def test_https_of_a_port_without_tls_fails() -> None:
-    """The sandbox's balancers have none."""
+    """A listener of HTTP at the port of HTTPS serves nobody."""
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
@@ -328,6 +328,19 @@ def test_https_of_a_port_without_tls_fails() -> None:
     found = result_of(answer, "HTTPS")
     assert not found.passed
     assert found.status.startswith(RESOLVED)
+
+
+def test_a_handshake_that_hangs_fails_that_probe_and_no_later_one() -> None:
+    """A connection closed too early leaves its number to the next one, and the checkers would end."""
+
+    async def main() -> list[Result]:
+        async with listening(saying(1000.0)) as port:
+            # Together, so that there are numbers to be taken over.
+            first = [probe(endpoint(port, "HTTPS"), resolve) for _ in range(4)]
+            second = [probe(endpoint(port, "HTTPS"), resolve) for _ in range(4)]
+            return [*await asyncio.gather(*first), *await asyncio.gather(*second)]
+
+    assert {each.status for each in run(main())} == {RESOLVED + probes.ANSWER_TIMED_OUT}
 
 
 # --- the sandbox's speed
