@@ -15,7 +15,7 @@ def up(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,
 ) -> None:
     """Preview all stacks under the policies, ask, then bring them up."""
-    from lockstep import aws, config, console, interrupted, project, rollout
+    from lockstep import aws, config, console, interrupted, project, quotas, rollout
     from lockstep.automation import StackOperations, interrupting
     from lockstep.deployment.plan import refuse_another_release
     from lockstep.deployment_store import DeploymentStore
@@ -43,6 +43,7 @@ def up(
     if refusal is not None:
         raise refusal
     if plan.changes:
+        quotas.check(aws.client, settings, console.warning)
         console.confirm("Bring the stacks up as planned?", yes=yes)
     working = StackProgress("up")
     operations.report_to(working.event)

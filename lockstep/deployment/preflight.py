@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lockstep import console, quotas
 from lockstep.deployment.context import Context
 from lockstep.deployment_record import DeploymentRecord, newest
 from lockstep.errors import FailedUnchangedError, InvalidInputError, RefusedError
@@ -44,9 +45,10 @@ def check(context: Context, release: str) -> None:
     """Raise if `release` can't be deployed: what is missing or differs is named, region by region.
 
     InvalidInputError if it was never published or an image doesn't exist, FailedUnchangedError if what was published
-    isn't whole any more.
+    isn't whole any more, RefusedError if a region's quotas leave no room for a roll.
     """
     _check_images(context)
+    quotas.check(context.client, context.config, console.warning, rolls_only=True)
     found = check_release(context.client, open_buckets(context.client, context.config), context.application, release)
     if found.problems:
         raise _unfit(release, found)

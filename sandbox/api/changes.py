@@ -19,6 +19,7 @@ from sandbox.api import (
     rds,
     route53,
     s3,
+    service_quotas,
 )
 from sandbox.api.change import Change
 
@@ -41,6 +42,7 @@ CHANGES: tuple[Change, ...] = (
     *rds.CHANGES,
     *cloudwatch.CHANGES,
     *logs.CHANGES,
+    *service_quotas.CHANGES,
 )
 
 _installed = False

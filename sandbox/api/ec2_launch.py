@@ -21,6 +21,8 @@ from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersi
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
+from lockstep.quota_codes import VCPUS
+from sandbox.api import service_quotas
 from sandbox.api.change import Change, wrap
 
 # EC2 API Reference, CreateLaunchTemplate: name pattern and length, version description.
@@ -656,6 +658,15 @@ def _run_instances(
         security_group_names=security_group_names,
         arguments=arguments,
     )
+    wanted = service_quotas.vcpus_wanted(launch.arguments["instance_type"], count)
+    if wanted and wanted > service_quotas.vcpus_left(backend):
+        limit = service_quotas.APPLIED[(VCPUS.service, VCPUS.code)].value
+        refuse(
+            "VcpuLimitExceeded",
+            f"You have requested more vCPU capacity than your current vCPU limit of {limit:g} allows for the instance "
+            "bucket that the specified instance type belongs to. Please visit "
+            "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+        )
     if _lacks_capacity(backend.region_name):
         refuse(
             "InsufficientInstanceCapacity",
