@@ -83,9 +83,11 @@ def _files() -> list[dict[str, str]]:
     return list(files)
 
 
-def start(fleet: Fleet, specification: dict[str, Any]) -> None:
+def start(fleet: Fleet, specification: dict[str, Any], **preferences: Any) -> None:
     fleet.asg.start_instance_refresh(
-        AutoScalingGroupName="orders", DesiredConfiguration={"LaunchTemplate": specification}, Preferences=PREFERENCES
+        AutoScalingGroupName="orders",
+        DesiredConfiguration={"LaunchTemplate": specification},
+        Preferences={**PREFERENCES, **preferences},
     )
 
 
@@ -123,3 +125,33 @@ def test_a_fleet_is_rolled_forward_and_back_and_answers_all_the_time(fleet: Flee
         assert version_of(fleet) == good["Version"]
     assert set(answers) == {200}
     assert answers[200] > 20
+
+
+def test_errors_of_a_version_that_passes_its_checks_roll_it_back(fleet: Fleet) -> None:
+    """Health checks alone let a release through that fails every user: requests, metric, alarm and refresh together."""
+    fleet.wait_until_whole()
+    failing = add_version(fleet, live.SERVER.replace("else 200)", 'else 200 if self.path == "/healthz" else 500)'))
+    fleet.cloudwatch.put_metric_alarm(
+        AlarmName="errors",
+        Namespace="AWS/ApplicationELB",
+        MetricName="HTTPCode_Target_5XX_Count",
+        Dimensions=[
+            {"Name": "LoadBalancer", "Value": fleet.balancer.partition(":loadbalancer/")[2]},
+            {"Name": "TargetGroup", "Value": fleet.targets.rpartition(":")[2]},
+        ],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=2,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        Threshold=5,
+        TreatMissingData="notBreaching",
+    )
+    with asked(fleet) as answers:
+        start(fleet, failing, AlarmSpecification={"Alarms": ["errors"]}, BakeTime=3_600)
+        eventually(lambda: refresh_of(fleet)["Status"].startswith("Rollback"), "the alarm ends the roll")
+        assert "errors" in refresh_of(fleet)["StatusReason"]
+        eventually(lambda: refresh_of(fleet)["Status"] == "RollbackSuccessful", "the end of the rollback")
+        fleet.wait_until_whole()
+    assert answers[500] > 5
+    assert version_of(fleet) != failing["Version"]
+    assert live.get(fleet.address(), "/", LISTENER_PORT + PORT_OFFSET)[0] == 200
