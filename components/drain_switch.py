@@ -25,8 +25,10 @@ class DrainSwitch(pulumi.ComponentResource):
 
     Creates: a CloudWatch alarm, without actions: Route 53's health check in stack `global` follows its metric.
 
-    The metric holds what was last told for two weeks, the topology record for ever. `protect` keeps the alarm from
-    deletion.
+    The metric holds what was last told for two weeks, the topology record for ever. With `protect` no update deletes the
+    alarm, not even when a site that joins has its place in the ring: an alarm that is replaced stays in the region, and
+    the health check in stack `global`, which is updated later, never follows one that is gone. It isn't protected in
+    Pulumi's sense, which would refuse that update.
     """
 
     alarm_name: pulumi.Output[str]
@@ -49,7 +51,7 @@ class DrainSwitch(pulumi.ComponentResource):
             comparison_operator=drain_switch.COMPARISON,
             threshold=drain_switch.DRAINED,
             treat_missing_data=drain_switch.MISSING_DATA,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.protect),
         )
         self.alarm_name = alarm.name
         self.register_outputs({"alarmName": self.alarm_name})

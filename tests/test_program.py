@@ -309,30 +309,45 @@ def test_a_preview_of_the_joining_stack_before_its_sites_shows_everything() -> N
     assert len(recording.warnings) == 1
 
 
-def test_a_third_site_joins_with_a_name_and_a_file(project: Path) -> None:
+@pytest.mark.parametrize("more", [{"tertiary": "eu-west-3"}, {"tertiary": "eu-west-3", "quaternary": "eu-west-2"}])
+def test_a_site_more_joins_with_a_name_and_a_file(project: Path, more: Mapping[str, str]) -> None:
     """More than two sites would be a rewrite."""
-    set_default(project, "sites", [*SITES, "tertiary"])
-    (project / "Pulumi.tertiary.yaml").write_text(
-        "config: {'lockstep:region': eu-west-3, 'lockstep:cidr': 10.30.0.0/16}\n"
-    )
-    third = bring_up("tertiary", project)
-    assert third.one("lockstep:contract:SiteContract").inputs["peerRegion"] == "eu-west-1"
-    assert switch_in(third, "tertiary")["dimensions"] == {"Site": "secondary"}
-    outputs = {
-        **site_outputs("primary"),
-        "region": "eu-west-3",
-        "bucketName": "third",
-        "bucketArn": "arn:aws:s3:::third",
-        "drainAlarmName": "lockstep-orders-drain-secondary",
-    }
-    joint = bring_up("global", project, sites=BOTH | {"tertiary": outputs})
-    assert set(joint.stack_outputs["healthCheckIds"]) == {*SITES, "tertiary"}
-    rules = [
-        rule
+    regions = SITES | more
+    names = list(regions)
+    set_default(project, "sites", names)
+    for number, (name, region) in enumerate(more.items(), start=3):
+        text = f"config: {{'lockstep:region': {region}, 'lockstep:cidr': 10.{number}0.0.0/16}}\n"
+        (project / f"Pulumi.{name}.yaml").write_text(text)
+    outputs: dict[str, dict[str, Any]] = {}
+    # The list is a ring: what is declared in a site for the one before it has to be all of what `global` looks for.
+    for before, name in zip([names[-1], *names], names, strict=False):
+        recording = bring_up(name, project)
+        peer = names[(names.index(name) + 1) % len(names)]
+        contract = recording.one("lockstep:contract:SiteContract").inputs
+        assert (contract["peerRegion"], contract["replicaBucketRegion"]) == (regions[peer], regions[peer])
+        alarm = recording.one("aws:cloudwatch/metricAlarm:MetricAlarm", f"orders-{name}-drain-switch-alarm").inputs
+        assert alarm["dimensions"] == {"Site": before}
+        outputs[name] = dict(recording.stack_outputs)
+    joint = bring_up("global", project, sites=outputs)
+    assert set(joint.stack_outputs["healthCheckIds"]) == set(names)
+    for name in names:
+        check = joint.one("aws:route53/healthCheck:HealthCheck", f"orders-global-{name}-switch").inputs
+        peer = names[(names.index(name) + 1) % len(names)]
+        assert check["cloudwatchAlarmName"] == f"lockstep-orders-drain-{name}" == outputs[peer]["drainAlarmName"]
+        assert check["cloudwatchAlarmRegion"] == regions[peer]
+    weighted = [one.inputs for one in joint.of("aws:route53/record:Record") if "setIdentifier" in one.inputs]
+    assert {record["setIdentifier"] for record in weighted} == set(names)
+    replicated = {
+        (config.inputs["bucket"], rule["destination"]["bucket"])
         for config in joint.of("aws:s3/bucketReplicationConfig:BucketReplicationConfig")
         for rule in config.inputs["rules"]
-    ]
-    assert len(rules) == 3 * 2 * 2
+    }
+    assert replicated == {
+        (outputs[source]["bucketName"], outputs[target]["bucketArn"])
+        for source in names
+        for target in names
+        if source != target
+    }
 
 
 def test_flow_logs_and_peering_are_there_only_where_asked_for(project: Path) -> None:

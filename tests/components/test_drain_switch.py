@@ -44,6 +44,7 @@ def test_its_description_says_who_writes_it() -> None:
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_protection_covers_it(protect: bool) -> None:
-    """Without its alarm nobody sees whether a site is drained; or a teardown would be refused."""
-    assert switch(protect=protect).one(ALARM).protect is protect
+def test_with_protection_an_alarm_outlives_its_replacement_and_no_update_is_refused(protect: bool) -> None:
+    """A site that joins moves a switch: an update that is refused, or a health check whose alarm is gone."""
+    alarm = switch(protect=protect).one(ALARM)
+    assert (alarm.retain_on_delete, alarm.protect) == (protect, False)
