@@ -19,8 +19,9 @@ class SiteContractArgs:
     seconds. `drain_alarm_name` is the alarm in this site's region that takes traffic off the site whose peer this one
     is. `vpc_id`, `private_route_table_ids` and `instance_group_id`, the security group of the instances, are what
     peering connects. `release` is None while there is none, and `ready_instances` with it: how many instances the site
-    always has, of the `load_instances` that the load of all sites needs. What isn't built yet has no field: image
-    digest, database, degradation.
+    always has, of the `load_instances` that the load of all sites needs. What isn't built yet has no field, so that
+    nothing is promised of it: the digests of images and packages, the database and its role, and since when the sites
+    are degraded: no record has it.
     """
 
     region: str

@@ -25,10 +25,10 @@ class DrainSwitch(pulumi.ComponentResource):
 
     Creates: a CloudWatch alarm, without actions: Route 53's health check in stack `global` follows its metric.
 
-    The metric holds what was last told for two weeks, the topology record for ever. With `protect` no update deletes the
-    alarm, not even when a site that joins has its place in the ring: an alarm that is replaced stays in the region, and
-    the health check in stack `global`, which is updated later, never follows one that is gone. It isn't protected in
-    Pulumi's sense, which would refuse that update.
+    The metric holds what was last told for two weeks, the topology record for ever. With `protect` no update deletes
+    the alarm, not even when a site joins the ring and the switch moves: an alarm that is replaced stays in the region,
+    and the health check in stack `global`, which is updated later, never follows one that is gone. It isn't protected
+    in Pulumi's sense, which would refuse that update.
     """
 
     alarm_name: pulumi.Output[str]

@@ -22,7 +22,7 @@ from lockstep_policies import contracts
 from lockstep_policies.buckets import BUCKETS, REPLICATION
 from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
 from lockstep_policies.global_types import is_global
-from lockstep_policies.health_checks import BALANCERS, CHECK, RECORD
+from lockstep_policies.health_checks import ALARM, BALANCERS, CHECK, RECORD
 from lockstep_policies.view import (
     GLOBAL_CONTRACT,
     SITE_CONTRACT,
@@ -46,6 +46,7 @@ SITE_PROMISES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "albZoneId": (BALANCERS, ("zoneId",)),
     "fleetName": (GROUP_TYPES, ("name", "id")),
     "launchTemplateId": (TEMPLATE_TYPES, ("id",)),
+    "drainAlarmName": ((ALARM,), ("name", "id")),
 }
 
 #: Properties that name another region on purpose: the source of a copy, or where copies go.

@@ -30,6 +30,7 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "check-threshold": "a calculated check can turn red, and can be green",
         "check-never-red": "a check turns red when the endpoints in it do",
         "alarm-dies-with-site": "a site's only check isn't an alarm in its own region that stays green without data",
+        "drain-switch": "a check of Lockstep has a switch in another region, which keeps what it was told",
         "set": "name and type of a record with a routing policy are known",
         "set-too-small": "a name has as many members as are wanted",
         "set-mixed": "the members of a name have the same routing policy",

@@ -25,6 +25,7 @@ from lockstep_policies.global_types import is_global
 from lockstep_policies.health_checks import (
     ALARM_TYPE,
     BALANCERS,
+    CALCULATED,
     CHECK,
     RECORD,
     SWITCH_TYPE,
@@ -58,6 +59,8 @@ ALIAS_TTL_SECONDS: Final = 60
 DEFAULT_RTO_SECONDS: Final = 180
 #: How far a record may point at a record that points at a record, before its region counts as not visible.
 MAX_INDIRECTIONS: Final = 5
+#: What a switch counts as while its alarm says nothing: it holds what it was told.
+SWITCH_WITHOUT_DATA: Final = "LastKnownStatus"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,8 @@ class Traffic:
             self._findings.guard(member.record, self._judge_own_name, member)
             self._findings.guard(member.record, self._judge_budget, member)
             self._findings.guard(member.record, self._judge_alarm_region, member)
+            if self._stack.global_contract is not None:
+                self._findings.guard(member.record, self._judge_drain_switch, member)
         for group in self._sets(members).values():
             self._findings.guard(group[0].record, self._judge_set, group)
         routed = {member.record.urn: member for member in members}
@@ -288,6 +293,92 @@ class Traffic:
                     "data it stays as it was: when the region dies nothing turns red. Set "
                     "`insufficient_data_health_status` to Unhealthy, or put the alarm in another region.",
                 )
+
+    def _judge_drain_switch(self, member: Member) -> None:
+        """A person has to be able to take traffic off a site whose region is lost, or half lost."""
+        record = member.record
+        check = self._check_of.get(record.urn)
+        if check is None:
+            return
+        remedy = (
+            "Make it a calculated check, and list in its `child_healthchecks` one of type CLOUDWATCH_METRIC whose alarm"
+            " is in another site's region, with `insufficient_data_health_status` LastKnownStatus."
+        )
+        parts = self._checks.tree(check)
+        if any(kind(part) == SWITCH_TYPE for part in parts):
+            return
+        switches = [part for part in parts if part is not check and kind(part) == ALARM_TYPE]
+        if (
+            kind(check) == CALCULATED
+            and not switches
+            and _has_hidden_children(check, len(self._checks.children(check)))
+        ):
+            self._findings.unproved(
+                "drain-switch",
+                check,
+                "childHealthchecks",
+                "it can't be proved that the site can be drained",
+                types={CHECK},
+                remedy=remedy,
+            )
+        elif not switches:
+            self._findings.violation(
+                "drain-switch",
+                record,
+                f"its health check {check!r} has no drain switch under it, so that nobody can take traffic off the "
+                f"site by order. {remedy}",
+            )
+        elif not any(self._holds(switch, self._site_region(record)) for switch in switches):
+            for switch in switches:
+                self._judge_switch(switch, self._site_region(record))
+
+    def _site_region(self, record: Resource) -> Any:
+        """The region of the site that a record is of, by the contract, else by where it leads."""
+        identifier = record.get("setIdentifier")
+        found = contracts.site_region(self._stack, identifier) if isinstance(identifier, str) else None
+        return self._region(record) if found is None else found
+
+    def _holds(self, switch: Resource, site: Any) -> bool:
+        region = switch.get("cloudwatchAlarmRegion")
+        return (
+            is_known(site)
+            and is_known(region)
+            and region != site
+            and switch.get("insufficientDataHealthStatus") == SWITCH_WITHOUT_DATA
+        )
+
+    def _judge_switch(self, switch: Resource, site: Any) -> None:
+        region, status = switch.get("cloudwatchAlarmRegion"), switch.get("insufficientDataHealthStatus")
+        for key, value in (("cloudwatchAlarmRegion", region), ("insufficientDataHealthStatus", status)):
+            if value is UNKNOWN:
+                self._findings.unproved(
+                    "drain-switch",
+                    switch,
+                    key,
+                    "it can't be proved that it takes traffic off a site whose region is lost",
+                    remedy="Set it to a plain string.",
+                )
+        if not is_known(site):
+            self._findings.advisory(
+                "drain-switch",
+                switch,
+                "the region of the site that it drains isn't known yet, so it can't be proved that the alarm is in "
+                "another one.",
+            )
+        elif region == site:
+            self._findings.violation(
+                "drain-switch",
+                switch,
+                f"its alarm is in {site}, the region of the site that it drains: when that region is lost nobody can "
+                "throw it. Put the alarm into another site's region, and set `cloudwatch_alarm_region` to that.",
+            )
+        if status is not UNKNOWN and status != SWITCH_WITHOUT_DATA:
+            self._findings.violation(
+                "drain-switch",
+                switch,
+                f"`insufficient_data_health_status` isn't {SWITCH_WITHOUT_DATA}: minutes after somebody drains the "
+                f"site the switch has no data, and forgets what it was told. Set it to {SWITCH_WITHOUT_DATA}.",
+            )
 
     # Sets
 
@@ -558,6 +649,12 @@ class Traffic:
                     f"site {site} of `lockstep:sites` has no routed record with `set_identifier` {site}: it gets no "
                     "traffic, and nothing fails over to it. Declare its weighted record with its health check.",
                 )
+
+
+def _has_hidden_children(check: Resource, declared: int) -> bool:
+    """Whether a calculated check has children whose ids aren't known and that no resource in sight is."""
+    ids = check.get("childHealthchecks")
+    return ids is UNKNOWN or (isinstance(ids, list) and UNKNOWN in ids and declared < len(ids))
 
 
 def _own_region(resource: Resource) -> Any:

@@ -71,6 +71,27 @@ def add_site_name(program: Program, site: str, region: str, provider: Provider |
     )
 
 
+def add_switch(program: Program, site: str, peer: str) -> Declared:
+    """A drain switch of a site in its peer's region, as the second child of its calculated check."""
+    switch = program.add(
+        CHECK,
+        f"{site}-switch",
+        {
+            "id": f"switch-{site}",
+            "type": "CLOUDWATCH_METRIC",
+            "cloudwatchAlarmName": f"lockstep-app-drain-{site}",
+            "cloudwatchAlarmRegion": SITES[peer],
+            "insufficientDataHealthStatus": "LastKnownStatus",
+        },
+        {"cloudwatchAlarmName": [OUTSIDE]},
+    )
+    check = program[f"{site}-check"]
+    check.props["childHealthchecks"] = [f"endpoint-{site}", f"switch-{site}"]
+    check.props["childHealthThreshold"] = 2
+    check.sources["childHealthchecks"].append(switch)
+    return switch
+
+
 def add_member(program: Program, site: str, target: list[Declared | str]) -> None:
     """A weighted record with a calculated check over an endpoint check of the site's own name."""
     endpoint = program.add(
@@ -526,6 +547,11 @@ def site() -> Program:
     )
     fleet = add_fleet(program, "primary", IRELAND, balancer, provider)
     program.add(VPC, "primary-vpc", {"id": "vpc-0abc", "arn": "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-0abc"})
+    alarm = program.add(
+        ALARM,
+        "primary-drain-alarm",
+        {"id": "lockstep-app-drain-secondary", "name": "lockstep-app-drain-secondary", "period": 60},
+    )
     program.add(ROLE, "primary-role", {"arn": "arn:aws:iam::123456789012:role/primary"})
     program.add(
         SITE_CONTRACT,
@@ -542,6 +568,7 @@ def site() -> Program:
             "albZoneId": "Z32O12XQLNTSW2",
             "fleetName": "primary-fleet",
             "launchTemplateId": "lt-0abc",
+            "drainAlarmName": "lockstep-app-drain-secondary",
             "release": "1.0.0",
         },
         {
@@ -551,6 +578,7 @@ def site() -> Program:
             "albZoneId": [balancer],
             "fleetName": [fleet],
             "launchTemplateId": [template],
+            "drainAlarmName": [alarm],
         },
     )
     return program
@@ -596,6 +624,7 @@ def whole() -> Program:
             {"aliases": [OUTSIDE]},
         )
         add_member(program, site, [])
+        add_switch(program, site, "secondary" if site == "primary" else "primary")
     role = program.add(ROLE, "replication", {"arn": "arn:aws:iam::123456789012:role/replication"})
     for site, peer in (("primary", "secondary"), ("secondary", "primary")):
         program.add(
@@ -641,7 +670,8 @@ def whole_in_preview() -> Program:
     for site in SITES:
         program[f"{site}-own"].props |= {"fqdn": UNKNOWN, "aliases": [{"name": UNKNOWN, "zoneId": UNKNOWN}]}
         program[f"{site}-endpoint"].props |= {"id": UNKNOWN}
-        program[f"{site}-check"].props |= {"id": UNKNOWN, "childHealthchecks": [UNKNOWN]}
+        program[f"{site}-switch"].props |= {"id": UNKNOWN, "cloudwatchAlarmName": UNKNOWN}
+        program[f"{site}-check"].props |= {"id": UNKNOWN, "childHealthchecks": [UNKNOWN, UNKNOWN]}
         program[f"{site}-member"].props |= {"fqdn": UNKNOWN, "healthCheckId": UNKNOWN}
         program[f"{site}-replication"].props |= {
             "bucket": UNKNOWN,

@@ -323,7 +323,13 @@ CASES = [
         base=programs.whole,
         on="contract",
         says="both in eu-west-1",
-        also=("buckets/same-region", "buckets/site-replication", "traffic/own-name", "traffic/set-regions"),
+        also=(
+            "buckets/same-region",
+            "buckets/site-replication",
+            "traffic/drain-switch",
+            "traffic/own-name",
+            "traffic/set-regions",
+        ),
     ),
     case(
         "contract",

@@ -94,6 +94,39 @@ def second_child(site: str, threshold: int, **settings: Any) -> Any:
     return damage
 
 
+def promised_check(site: str, check_id: str) -> Any:
+    """Has the contract name another check of a site."""
+
+    def damage(program: Program) -> None:
+        contract = program["contract"]
+        contract.props["healthCheckIds"] = contract.props["healthCheckIds"] | {site: check_id}
+
+    return damage
+
+
+def own_alarm_too(site: str) -> Any:
+    """Adds an alarm in the site's own region as a third child."""
+
+    def damage(program: Program) -> None:
+        alarm = program.add(
+            CHECK,
+            f"{site}-errors",
+            {
+                "id": f"errors-{site}",
+                "type": "CLOUDWATCH_METRIC",
+                "cloudwatchAlarmName": f"{site}-errors",
+                "cloudwatchAlarmRegion": programs.SITES[site],
+                "insufficientDataHealthStatus": "Healthy",
+            },
+        )
+        check = program[f"{site}-check"]
+        check.props["childHealthchecks"] = [*check.props["childHealthchecks"], f"errors-{site}"]
+        check.props["childHealthThreshold"] = 3
+        check.sources["childHealthchecks"].append(alarm)
+
+    return damage
+
+
 def second_name(program: Program) -> None:
     """Gives the sites a second weighted name that follows the same checks."""
     for site in programs.SITES:
@@ -1249,6 +1282,86 @@ CASES = [
         props("primary-own", aliases=[{"name": UNKNOWN}]),
         base=programs.whole,
         outcome=PASSES,
+    ),
+    case("drain-switch", "passes", props("primary-switch"), base=programs.whole, outcome=PASSES),
+    case(
+        "drain-switch",
+        "absent: the endpoint alone",
+        both(
+            without("primary-switch"),
+            props("primary-check", childHealthchecks=["endpoint-primary"], childHealthThreshold=1),
+        ),
+        base=programs.whole,
+        on="primary-member",
+        says="no drain switch",
+    ),
+    case(
+        "drain-switch",
+        "fails: the record follows the endpoint's check itself",
+        both(
+            without("primary-check", "primary-switch"),
+            props("primary-member", healthCheckId="endpoint-primary"),
+            sources("primary-member", "healthCheckId", "primary-endpoint"),
+            promised_check("primary", "endpoint-primary"),
+        ),
+        base=programs.whole,
+        on="primary-member",
+        says="no drain switch",
+    ),
+    case(
+        "drain-switch",
+        "fails: in the site's own region",
+        props("primary-switch", cloudwatchAlarmRegion=IRELAND),
+        base=programs.whole,
+        on="primary-switch",
+        says="nobody can throw it",
+    ),
+    case(
+        "drain-switch",
+        "fails: healthy without data",
+        props("primary-switch", insufficientDataHealthStatus="Healthy"),
+        base=programs.whole,
+        on="primary-switch",
+        says="forgets what it was told",
+    ),
+    case(
+        "drain-switch",
+        "near miss: a third region",
+        props("primary-switch", cloudwatchAlarmRegion="eu-west-3"),
+        base=programs.whole,
+        outcome=PASSES,
+    ),
+    case(
+        "drain-switch",
+        "near miss: an alarm of the site's own beside it",
+        own_alarm_too("primary"),
+        base=programs.whole,
+        outcome=PASSES,
+    ),
+    case(
+        "drain-switch",
+        "near miss: Application Recovery Controller's switch",
+        props("primary-switch", type="RECOVERY_CONTROL"),
+        base=programs.whole,
+        outcome=PASSES,
+    ),
+    case(
+        "drain-switch",
+        "near miss: a program without a contract",
+        props("primary-check"),
+        base=programs.traffic,
+        outcome=PASSES,
+    ),
+    case(
+        "drain-switch",
+        "unknown: the alarm's region, from another stack",
+        both(
+            props("primary-switch", cloudwatchAlarmRegion=UNKNOWN),
+            sources("primary-switch", "cloudwatchAlarmRegion", OUTSIDE),
+        ),
+        base=programs.whole,
+        outcome=ADVISORY,
+        on="primary-switch",
     ),
     case(
         "site-without-record",
