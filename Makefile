@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PULUMI_SKIP_UPDATE_CHECK := true
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo check test bench campaign kills undo-kills faults docs example-rpms tools-debian lock clean
+.PHONY: help setup demo check test bench campaign kills undo-kills faults mutants docs example-rpms tools-debian lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
@@ -33,11 +33,11 @@ test: setup ## everything that guards a merge
 bench: setup ## measured ratios against a named peer
 	$(VENV)/python -m bench
 
-campaign: setup ## every case of a kind, for as long as it takes: `make campaign kills`, or undo-kills, or faults; goes on where it was
+campaign: setup ## every case of a kind, for as long as it takes: `make campaign kills`, undo-kills, faults or mutants; goes on where it was
 	$(VENV)/python -m tests.campaigns $(filter-out $@,$(MAKECMDGOALS))
 
 # Names of campaigns, which make takes for goals.
-kills undo-kills faults:
+kills undo-kills faults mutants:
 	@:
 
 tools-debian: setup ## dnf, rpm and cloud-init, unpacked into .tools, for tests that hold ours against them

@@ -6,16 +6,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.campaigns import faults, kills
+from tests.campaigns import faults, kills, mutants
 from tests.campaigns.cases import Case
 from tests.campaigns.kinds import KINDS_OF
 from tests.campaigns.record import OK, Record, UncommittedError, code
 from tests.campaigns.site import SPEED, Site, site
+from tests.conftest import ROOT
 
 # After so many cases a campaign begins in a new sandbox: moto forgets nothing, and slows down.
 CASES_PER_SANDBOX = 40
@@ -23,13 +26,24 @@ CASES_PER_SANDBOX = 40
 
 @dataclass(frozen=True)
 class Campaign:
-    """One campaign: `compute(site, kinds)` gives the cases by kind, `attempt(site, case)` the result of one."""
+    """One campaign: `compute(world, kinds)` gives the cases by kind, `attempt(world, case)` the result of one.
+
+    `world` is what `look` makes of the site, by default the site. `at_once` cases are tried at a time; more than one
+    only if they leave no trace, and then all are tried in one sandbox.
+    """
 
     name: str
     kinds: Sequence[str]
     speed: str
-    compute: Callable[[Site, Sequence[str]], Mapping[str, Sequence[str]]]
-    attempt: Callable[[Site, str], dict[str, Any]]
+    compute: Callable[[Any, Sequence[str]], Mapping[str, Sequence[str]]]
+    attempt: Callable[[Any, str], dict[str, Any]]
+    look: Callable[[Site], AbstractContextManager[Any]] = nullcontext
+    at_once: int = 1
+
+
+def _mutants_of(world: mutants.Previews, kinds: Sequence[str]) -> dict[str, list[str]]:
+    world.check_unchanged()
+    return {kind: cases for kind, cases in mutants.cases(world.folder).items() if kind in kinds}
 
 
 def _kills_of(made: Site, kinds: Sequence[str]) -> dict[str, list[str]]:
@@ -50,6 +64,15 @@ CAMPAIGNS = {
             lambda _, kinds: {kind: cases for kind, cases in faults.cases().items() if kind in kinds},
             lambda made, case: faults.run(faults.World(made), case),
         ),
+        Campaign(
+            "mutants",
+            list(mutants.cases(ROOT)),
+            SPEED,
+            _mutants_of,
+            mutants.Previews.run,
+            look=lambda made: mutants.previews(made.folder, made.environment),
+            at_once=2,
+        ),
     )
 }
 
@@ -66,32 +89,46 @@ def run(campaign: Campaign, kinds: Sequence[str], limit: float, *, keep: bool, a
         with (
             tempfile.TemporaryDirectory(prefix=f"lockstep-{campaign.name}-") as folder,
             site(Path(folder), campaign.speed) as made,
+            campaign.look(made) as world,
         ):
             if code(allow_changes=allow_changes) != commit:
                 # Somebody has committed while the code was copied.
                 continue
             if left is None:
-                found = campaign.compute(made, kinds)
+                found = campaign.compute(world, kinds)
                 left = record.begin(found, keep=keep)
                 record.write()
                 print(f"{sum(map(len, found.values()))} cases, {len(left)} to try", flush=True)
-            for case in left[:CASES_PER_SANDBOX]:
-                if time.monotonic() > ended:
-                    break
+            chosen = left if campaign.at_once > 1 else left[:CASES_PER_SANDBOX]
+            for case, result in _try_all(campaign, world, list(chosen), ended):
                 left.remove(case)
-                result = _try(campaign, made, case)
                 record.add(case, commit, **result)
                 print(f"{case}: {result}", flush=True)
-                if result["result"] != OK:
+                if result["result"] != OK and campaign.at_once == 1:
                     # What it has left would fail the next case too.
                     break
     return len(record.failed())
 
 
-def _try(campaign: Campaign, made: Site, case: str) -> dict[str, Any]:
+def _try_all(campaign: Campaign, world: Any, cases: list[str], ended: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The results, as they come, of the cases that are begun before `ended`."""
+    with ThreadPoolExecutor(campaign.at_once) as pool:
+        waiting, running = iter(cases), dict[Future[dict[str, Any]], str]()
+        while True:
+            # One is begun when another's result was taken: who stops taking them has begun none in vain.
+            while len(running) < campaign.at_once and time.monotonic() < ended and (case := next(waiting, None)):
+                running[pool.submit(_try, campaign, world, case)] = case
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for each in done:
+                yield running.pop(each), each.result()
+
+
+def _try(campaign: Campaign, world: Any, case: str) -> dict[str, Any]:
     begun = time.monotonic()
     try:
-        result = campaign.attempt(made, case)
+        result = campaign.attempt(world, case)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         result = {"result": "failed", "problems": [str(error)[-2_000:]]}
     return {**result, "seconds": round(time.monotonic() - begun)}
