@@ -126,7 +126,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def stacks(folder: Path, file: str) -> list[str]:
-    """The stacks that run what is in `file` of the components, by what their roots import."""
+    """The stacks that run what is in `file` of the components, by what their roots import other than constants."""
     found = [stack for stack, root in _ROOTS.items() if Path(file).stem in _imported(folder, root)]
     # What no root imports, the program itself does: what `global` needs of the sites.
     return found or [STACK_OF_JOINT]
@@ -138,7 +138,7 @@ def _imported(folder: Path, module: str) -> set[str]:
         for node in ast.walk(_parsed(folder / COMPONENTS / f"{waiting.pop()}.py")):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{COMPONENTS}."):
                 name = str(node.module).partition(".")[2]
-                if name not in found:
+                if name not in found and not all(alias.name.isupper() for alias in node.names):
                     found.add(name)
                     waiting.append(name)
     return found
@@ -521,8 +521,8 @@ def _judged(done: "subprocess.CompletedProcess[str]", events: Sequence[Mapping[s
 
 
 def _rule(message: str) -> str:
-    """The rule that a policy's message names first."""
-    found = re.search(r"\b([a-z]+/[a-z-]+)\b", message)
+    """The rule that a policy's message names."""
+    found = re.search(r"\[([a-z]+/[a-z-]+)\]", message)
     return found[1] if found else message[:80]
 
 
