@@ -48,7 +48,7 @@ example-rpms: tools-debian ## build the example application's packages anew, and
 
 LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links
-docs: setup ## write docs/cli.md and docs/configuration.md anew
+docs: setup ## write anew the pages of docs/ that the code knows
 	$(VENV)/python -m tools.reference
 
 lock: setup ## write requirements*.txt anew from requirements*.in

@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that the code knows: `cli.md`, `configuration.md` and `policies.md` in `docs/`.
+"""Writes the parts of the documentation that the code knows: the pages in `docs/` that `PAGES` names.
 
 `python -m tools.reference` writes them; a test compares what is committed with what this makes.
 """
@@ -167,7 +167,14 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"cli.md": cli, "configuration.md": configuration, "policies.md": policies}
+def fidelity() -> str:
+    """`docs/fidelity.md`."""
+    from tools.fidelity import page
+
+    return page()
+
+
+PAGES = {"cli.md": cli, "configuration.md": configuration, "policies.md": policies, "fidelity.md": fidelity}
 
 
 def main() -> None:
