@@ -16,6 +16,7 @@ from lockstep_policies.databases import databases_policy
 from lockstep_policies.fleets import fleets_policy
 from lockstep_policies.regions import regions_policy
 from lockstep_policies.releases import releases_policy
+from lockstep_policies.safeguards import safeguards_policy
 from lockstep_policies.traffic import traffic_policy
 
 # Few policies with many checks each: the SDK decodes every resource again for every policy. The advisory policy stays
@@ -28,6 +29,7 @@ POLICIES: Final[list[Policy]] = [
     fleets_policy,
     releases_policy,
     regions_policy,
+    safeguards_policy,
     advisory_policy,
 ]
 
@@ -40,6 +42,7 @@ GROUPS: Final[dict[str, str]] = {
     fleets_policy.name: "fleet",
     releases_policy.name: "releases",
     regions_policy.name: "regions",
+    safeguards_policy.name: "safeguards",
 }
 
 __all__ = ["GROUPS", "POLICIES"]

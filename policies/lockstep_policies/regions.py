@@ -6,7 +6,7 @@ into another stack. So each stack's contract is compared with the resources of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pulumi_policy import (
@@ -64,6 +64,9 @@ CROSS_REGION_PROPERTIES: Final = frozenset(
         "aws:dynamodb/tableReplica:TableReplica.globalTableArn",
     }
 )
+#: What else a contract has to say. Not the release: a site has none at first.
+SITE_VALUES: Final = ("siteDomain", "drainAlarmName", "peerRegion", "replicaBucketRegion", "rtoSeconds", "rpoSeconds")
+GLOBAL_VALUES: Final = ("appDomain", "healthCheckIds", "recordNames", "siteDomains", "rtoSeconds", "rpoSeconds")
 _DNS_NAMES: Final = frozenset({"albDnsName", "appDomain", "recordNames", "siteDomains"})
 # What a person writes for a person, and what AWS or the provider adds.
 _NOT_JUDGED: Final = frozenset({"tags", "tagsAll", "description", "urn", "__defaults"})
@@ -136,6 +139,7 @@ class Regions:
                     self._findings.guard(resource, self._judge_region, resource, region)
                     self._findings.guard(resource, self._judge_arns, resource, region)
             self._judge_peers(site, region)
+        self._judge_complete(site, (*SITE_PROMISES, *SITE_VALUES))
         for key in SITE_PROMISES:
             self._findings.guard(site, self._judge_promise, site, key)
 
@@ -193,9 +197,7 @@ class Regions:
         types, properties = SITE_PROMISES[key]
         value = site.get(key)
         if value is None:
-            if key == "bucketName":
-                self._findings.violation("contract", site, "it names no package bucket. Pass `bucketName` to it.")
-            return
+            return  # said by _judge_complete
         candidates = self._stack.of(*types)
         if value is UNKNOWN:
             self._judge_unknown_promise(site, key, types)
@@ -223,6 +225,16 @@ class Regions:
                 f"`{key}` comes from no {_kinds(types)} of this stack, so others would rely on something that isn't "
                 "there. Take it from the resource's output.",
             )
+
+    def _judge_complete(self, contract: Resource, keys: Iterable[str]) -> None:
+        """What is missing is relied on by another stack, or a rule is silent without it."""
+        for key in keys:
+            if contract.get(key) is None:
+                self._findings.violation(
+                    "contract",
+                    contract,
+                    f"it doesn't say `{key}`, on which other stacks or the rules of this pack rely. Pass it on.",
+                )
 
     # The global stack
 
@@ -252,6 +264,7 @@ class Regions:
         for resource in self._stack.of(*REPLICATION):
             self._findings.guard(resource, self._judge_replication_region, resource)
         self._findings.guard(whole, self._judge_names, whole)
+        self._judge_complete(whole, GLOBAL_VALUES)
 
     def _judge_replication_region(self, resource: Resource) -> None:
         name = resource.get("bucket")

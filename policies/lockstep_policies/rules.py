@@ -94,6 +94,17 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "region": "a resource of a site is in the site's region, a replication in its bucket's",
         "foreign-arn": "no property of it holds an ARN of another region, but those that exist for it",
         "explicit-provider": "no resource uses the default provider, whose region depends on who runs the program",
-        "contract": "a stack has one contract, and what it says is so",
+        "contract": "a stack has one contract, which says all that others rely on, and what it says is so",
+    },
+    "safeguards": {
+        "protected": "where anything is protected from deletion, everything that holds data or traffic is",
+        "deletion": "a protected balancer has deletion protection, a protected bucket isn't emptied by a destroy",
+        "metadata": "instances answer metadata requests with a token only (IMDSv2)",
+        "volumes": "instances' volumes are encrypted",
+        "template": "a launch template says all that an instance needs to boot into the application and be reached",
+        "matcher": "a balancer's check takes no error for an answer",
+        "headers": "a balancer drops header fields that aren't valid",
+        "way-in": "security groups of balancers and instances let in and out what a request needs",
+        "drain-switch": "the alarm that drains the other site tells an order from none, and keeps it",
     },
 }

@@ -174,6 +174,11 @@ class Resource:
         return [resource for resource in found if resource.type in wanted]
 
     @property
+    def is_protected(self) -> bool:
+        """Whether the engine refuses to delete it."""
+        return bool(self._resource.opts.protect)
+
+    @property
     def provider_region(self) -> Any:
         """The region of the resource's provider: a name, `UNKNOWN`, or None when the provider says none."""
         provider = self._resource.provider

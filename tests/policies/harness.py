@@ -48,6 +48,7 @@ class Declared:
     props: dict[str, Any]
     sources: dict[str, list[Declared | str]] = field(default_factory=dict)
     provider: Provider | None = None
+    protect: bool = False
 
     @property
     def urn(self) -> str:
@@ -130,6 +131,7 @@ def _message(resource: Declared) -> analyzer_pb2.AnalyzerResource:
     message = analyzer_pb2.AnalyzerResource(
         type=resource.type, urn=resource.urn, name=resource.name, properties=_struct(resource.props)
     )
+    message.options.protect = resource.protect
     for key, sources in resource.sources.items():
         # The engine leaves out properties without dependencies.
         if sources:

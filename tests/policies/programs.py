@@ -38,6 +38,9 @@ SELECTION: Final = "aws:backup/selection:Selection"
 VAULT: Final = "aws:backup/vault:Vault"
 LOCK: Final = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 VPC: Final = "aws:ec2/vpc:Vpc"
+SECURITY_GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS_RULE: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS_RULE: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 SITE_CONTRACT: Final = "lockstep:contract:SiteContract"
 GLOBAL_CONTRACT: Final = "lockstep:contract:GlobalContract"
 
@@ -531,7 +534,14 @@ def site() -> Program:
     balancer = program.add(
         BALANCER,
         "primary-alb",
-        {"dnsName": balancer_name("primary", IRELAND), "zoneId": "Z32O12XQLNTSW2", "internal": False},
+        {
+            "dnsName": balancer_name("primary", IRELAND),
+            "zoneId": "Z32O12XQLNTSW2",
+            "internal": False,
+            "dropInvalidHeaderFields": True,
+            "enableDeletionProtection": True,
+            "securityGroups": ["sg-balancer"],
+        },
     )
     template = program.add(
         TEMPLATE,
@@ -539,6 +549,12 @@ def site() -> Program:
         {
             "id": "lt-0abc",
             "latestVersion": 1,
+            "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
+            "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}],
+            "vpcSecurityGroupIds": ["sg-instances"],
+            "imageId": "ami-0abc",
+            "instanceType": "t4g.small",
+            "userData": "I2Nsb3VkLWNvbmZpZwo=",
             "tagSpecifications": [
                 {"resourceType": "volume", "tags": {"Name": "primary"}},
                 {"resourceType": "instance", "tags": {"Name": "primary", "lockstep:release": "1.0.0"}},
@@ -553,6 +569,27 @@ def site() -> Program:
         {"id": "lockstep-app-drain-secondary", "name": "lockstep-app-drain-secondary", "period": 60},
     )
     program.add(ROLE, "primary-role", {"arn": "arn:aws:iam::123456789012:role/primary"})
+    for name in ("balancer", "instances"):
+        group = program.add(SECURITY_GROUP, f"primary-{name}", {"id": f"sg-{name}"})
+        open_to_all = {"cidrIpv4": "0.0.0.0/0"} if name == "balancer" else {}
+        for way, token in (("in", INGRESS_RULE), ("out", EGRESS_RULE)):
+            program.add(
+                token,
+                f"primary-{name}-{way}",
+                {"securityGroupId": f"sg-{name}", **open_to_all},
+                {"securityGroupId": [group]},
+            )
+    alarm = program.add(
+        ALARM,
+        "primary-switch",
+        {
+            "name": "drain-secondary",
+            "comparisonOperator": "GreaterThanOrEqualToThreshold",
+            "threshold": 1,
+            "treatMissingData": "missing",
+            "dimensions": {"Site": "secondary"},
+        },
+    )
     program.add(
         SITE_CONTRACT,
         "contract",
@@ -561,6 +598,8 @@ def site() -> Program:
             "peerRegion": FRANKFURT,
             "replicaBucketRegion": FRANKFURT,
             "rtoSeconds": 120,
+            "rpoSeconds": 60,
+            "drainAlarmName": "drain-secondary",
             "bucketName": "packages-primary",
             "bucketArn": "arn:aws:s3:::packages-primary",
             "siteDomain": "primary.app.example.com",
@@ -647,6 +686,7 @@ def whole() -> Program:
             "appDomain": "app.example.com",
             "zoneId": "Z1",
             "rtoSeconds": 120,
+            "rpoSeconds": 60,
             "healthCheckIds": {site: f"check-{site}" for site in SITES},
             "recordNames": {site: f"{site}.app.example.com" for site in SITES},
             "regions": dict(SITES),

@@ -27,6 +27,7 @@ from lockstep_policies import (
     regions,
     releases,
     rules,
+    safeguards,
     traffic,
 )
 from tests.policies import programs
@@ -103,6 +104,7 @@ def test_groups_are_mandatory_and_what_is_not_proved_is_advisory(info: analyzer_
         "fleets-carry-the-load": analyzer_pb2.MANDATORY,
         "sites-run-one-release": analyzer_pb2.MANDATORY,
         "sites-keep-to-their-region": analyzer_pb2.MANDATORY,
+        "safeguards-are-on": analyzer_pb2.MANDATORY,
         "not-proved-yet": analyzer_pb2.ADVISORY,
     }
     # Last, because it reports what the groups before it left open.
@@ -131,6 +133,7 @@ def test_the_list_of_rules_has_every_rule_and_no_other() -> None:
         "fleet": (fleets,),
         "releases": (releases,),
         "regions": (regions,),
+        "safeguards": (safeguards,),
     }
     assert {group: set(listed) for group, listed in rules.RULES.items()} == {
         group: rules_named(*parts) for group, parts in modules.items()

@@ -247,7 +247,11 @@ CASES = [
         says="`replicaBucketRegion`",
     ),
     case(
-        "contract", "absent: bucket", props("contract", bucketName=None), on="contract", says="names no package bucket"
+        "contract",
+        "absent: bucket",
+        props("contract", bucketName=None),
+        on="contract",
+        says="doesn't say `bucketName`",
     ),
     *(
         case(
@@ -291,10 +295,23 @@ CASES = [
         for name in regions.SITE_PROMISES
     ),
     *(
-        case("contract", f"absent: {name}", props("contract", **{name: None}), outcome=PASSES)
-        for name in regions.SITE_PROMISES
+        case("contract", f"absent: {name}", props("contract", **{name: None}), on="contract", says=f"`{name}`")
+        for name in (*regions.SITE_PROMISES, *regions.SITE_VALUES)
         if name != "bucketName"
     ),
+    *(
+        case(
+            "contract",
+            f"absent: {name} in the global stack",
+            props("contract", **{name: None}),
+            base=programs.whole,
+            on="contract",
+            says=f"`{name}`",
+        )
+        for name in regions.GLOBAL_VALUES
+        if name != "siteDomains"
+    ),
+    case("contract", "near miss: no release yet", props("contract", release=None), outcome=PASSES),
     case(
         "contract",
         "unknown: from the resource",

@@ -23,6 +23,7 @@ from lockstep_policies import (
     keys,
     regions,
     releases,
+    safeguards,
     traffic,
 )
 from lockstep_policies.global_types import GLOBAL_MODULES, GLOBAL_TYPES, is_global
@@ -45,6 +46,7 @@ _MODULES: Final = (
     keys,
     regions,
     releases,
+    safeguards,
     traffic,
 )
 
@@ -132,9 +134,24 @@ READ: Final = {
         "healthCheckId",
         *traffic.ROUTING,
     },
-    health_checks.ALARM: {"name", "period", "evaluationPeriods"},
+    health_checks.ALARM: {
+        "name",
+        "period",
+        "evaluationPeriods",
+        "treatMissingData",
+        "comparisonOperator",
+        "threshold",
+        "dimensions",
+    },
     traffic.ZONE: {"name"},
-    health_checks.BALANCERS[0]: {"internal", "dnsName", "zoneId"},
+    health_checks.BALANCERS[0]: {
+        "internal",
+        "dnsName",
+        "zoneId",
+        "dropInvalidHeaderFields",
+        "enableDeletionProtection",
+        "securityGroups",
+    },
     buckets.BUCKETS[0]: {
         "bucket",
         "arn",
@@ -173,6 +190,8 @@ READ: Final = {
     fleets.SUBNETS[1]: {"availabilityZone", "availabilityZoneId"},
     fleets.TARGETS[0]: {"arn", "healthCheck"},
     fleets.LISTENERS[0]: {"loadBalancerArn", "defaultActions"},
+    safeguards.INGRESS[0]: {"securityGroupId", "cidrIpv4"},
+    safeguards.EGRESS[0]: {"securityGroupId"},
     databases.INSTANCES[0]: {
         "arn",
         "identifier",
@@ -203,7 +222,15 @@ READ: Final = {
     backups.LOCKS[0]: {"backupVaultName"},
     keys.KEYS[0]: {"arn", "keyId"},
     keys.ALIASES[0]: {"arn"},
-    releases.TEMPLATES[0]: {"tagSpecifications"},
+    releases.TEMPLATES[0]: {
+        "tagSpecifications",
+        "metadataOptions",
+        "blockDeviceMappings",
+        "vpcSecurityGroupIds",
+        "imageId",
+        "instanceType",
+        "userData",
+    },
 }
 
 
@@ -228,6 +255,7 @@ def test_every_property_that_a_check_reads_is_compared() -> None:
         "rpoSeconds",
         "release",
         "releases",
+        "drainAlarmName",
         "readyInstances",
         "loadInstances",
         "databaseArns",
