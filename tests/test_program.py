@@ -310,7 +310,7 @@ def test_a_preview_of_the_joining_stack_before_its_sites_shows_everything() -> N
 
 
 @pytest.mark.parametrize("more", [{"tertiary": "eu-west-3"}, {"tertiary": "eu-west-3", "quaternary": "eu-west-2"}])
-def test_a_site_more_joins_with_a_name_and_a_file(project: Path, more: Mapping[str, str]) -> None:
+def test_a_site_more_joins_with_a_name_and_a_file(project: Path, more: dict[str, str]) -> None:
     """More than two sites would be a rewrite."""
     regions = SITES | more
     names = list(regions)

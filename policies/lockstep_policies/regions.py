@@ -65,7 +65,7 @@ CROSS_REGION_PROPERTIES: Final = frozenset(
     }
 )
 #: What else a contract has to say. Not the release: a site has none at first.
-SITE_VALUES: Final = ("siteDomain", "drainAlarmName", "peerRegion", "replicaBucketRegion", "rtoSeconds", "rpoSeconds")
+SITE_VALUES: Final = ("siteDomain", "peerRegion", "replicaBucketRegion", "rtoSeconds", "rpoSeconds")
 GLOBAL_VALUES: Final = ("appDomain", "healthCheckIds", "recordNames", "siteDomains", "rtoSeconds", "rpoSeconds")
 _DNS_NAMES: Final = frozenset({"albDnsName", "appDomain", "recordNames", "siteDomains"})
 # What a person writes for a person, and what AWS or the provider adds.

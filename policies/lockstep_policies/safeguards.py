@@ -92,9 +92,9 @@ class Safeguards:
             self._findings.guard(balancer, self._judge_balancer, balancer)
         for targets in self._stack.of(*TARGETS):
             self._findings.guard(targets, self._judge_targets, targets)
-        site = self._stack.site_contract
-        if site is not None:
-            self._findings.guard(site, self._judge_switch, site)
+        # One that isn't there is regions/contract's matter.
+        for alarm in self._switches():
+            self._findings.guard(alarm, self._judge_alarm, alarm)
 
     # Deletion
 
@@ -227,20 +227,6 @@ class Safeguards:
     def _switches(self) -> list[Resource]:
         site = self._stack.site_contract
         return self._stack.referred(site, "drainAlarmName", (ALARM,), by=("name",)) if site is not None else []
-
-    def _judge_switch(self, site: Resource) -> None:
-        if site.get("drainAlarmName") is None:
-            return  # said by regions/contract
-        switches = self._switches()
-        if not switches:
-            self._findings.violation(
-                "drain-switch",
-                site,
-                "`drainAlarmName` is the name of no alarm of this stack: traffic can't be taken off the other site by "
-                "order. Take it from the alarm.",
-            )
-        for alarm in switches:
-            self._judge_alarm(alarm)
 
     def _judge_alarm(self, alarm: Resource) -> None:
         missing = alarm.get("treatMissingData")

@@ -563,11 +563,6 @@ def site() -> Program:
     )
     fleet = add_fleet(program, "primary", IRELAND, balancer, provider)
     program.add(VPC, "primary-vpc", {"id": "vpc-0abc", "arn": "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-0abc"})
-    alarm = program.add(
-        ALARM,
-        "primary-drain-alarm",
-        {"id": "lockstep-app-drain-secondary", "name": "lockstep-app-drain-secondary", "period": 60},
-    )
     program.add(ROLE, "primary-role", {"arn": "arn:aws:iam::123456789012:role/primary"})
     for name in ("balancer", "instances"):
         group = program.add(SECURITY_GROUP, f"primary-{name}", {"id": f"sg-{name}"})
@@ -583,7 +578,9 @@ def site() -> Program:
         ALARM,
         "primary-switch",
         {
-            "name": "drain-secondary",
+            "id": "lockstep-app-drain-secondary",
+            "name": "lockstep-app-drain-secondary",
+            "period": 60,
             "comparisonOperator": "GreaterThanOrEqualToThreshold",
             "threshold": 1,
             "treatMissingData": "missing",
@@ -599,7 +596,7 @@ def site() -> Program:
             "replicaBucketRegion": FRANKFURT,
             "rtoSeconds": 120,
             "rpoSeconds": 60,
-            "drainAlarmName": "drain-secondary",
+            "drainAlarmName": "lockstep-app-drain-secondary",
             "bucketName": "packages-primary",
             "bucketArn": "arn:aws:s3:::packages-primary",
             "siteDomain": "primary.app.example.com",
@@ -607,7 +604,6 @@ def site() -> Program:
             "albZoneId": "Z32O12XQLNTSW2",
             "fleetName": "primary-fleet",
             "launchTemplateId": "lt-0abc",
-            "drainAlarmName": "lockstep-app-drain-secondary",
             "release": "1.0.0",
         },
         {

@@ -33,7 +33,7 @@ def protected(*but: str) -> Any:
 def members_protected(*but: str) -> Any:
     def damage(program: Program) -> None:
         for site in programs.SITES:
-            for role in ("member", "check"):
+            for role in ("member", "check", "switch"):
                 program[f"{site}-{role}"].protect = f"{site}-{role}" not in but
 
     return damage
@@ -301,13 +301,6 @@ CASES = [
         on="primary-switch",
     ),
     case("drain-switch", "absent: dimensions", props("primary-switch", dimensions=None), on="primary-switch"),
-    case(
-        "drain-switch",
-        "fails: no such alarm",
-        both(props("contract", drainAlarmName="elsewhere"), sources("contract", "drainAlarmName")),
-        on="contract",
-        says="the name of no alarm",
-    ),
 ]
 
 
