@@ -12,7 +12,7 @@ from tests.policies.cases import ADVISORY, PASSES, Case, both, judge, props, rul
 from tests.policies.harness import UNKNOWN, Program, analyze
 from tests.policies.programs import ALARM, BUCKET
 
-HELD = ("primary-bucket", "primary-alb", "primary-fleet", "primary-targets", "primary-switch")
+HELD = ("primary-bucket", "primary-alb", "primary-fleet", "primary-targets")
 
 
 def case(name: str, what: str, damage: Any, **options: Any) -> Case:
@@ -55,8 +55,8 @@ CASES = [
     case("protected", "near miss: nothing is, before a teardown", lambda p: None, outcome=PASSES),
     case(
         "protected",
-        "near miss: an alarm that is no switch",
-        both(protected(), lambda p: p.add(ALARM, "other", {"name": "other"})),
+        "near miss: a drain switch, which moves when a site joins",
+        both(protected(), lambda p: setattr(p["primary-switch"], "protect", False)),
         outcome=PASSES,
     ),
     case(
