@@ -10,7 +10,7 @@ from lockstep_policies import safeguards
 from tests.policies import programs
 from tests.policies.cases import ADVISORY, PASSES, Case, both, judge, props, rules_without_cases, sources, without
 from tests.policies.harness import UNKNOWN, Program, analyze
-from tests.policies.programs import ALARM, BUCKET
+from tests.policies.programs import BUCKET
 
 HELD = ("primary-bucket", "primary-alb", "primary-fleet", "primary-targets")
 
