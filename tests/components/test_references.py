@@ -149,6 +149,13 @@ def test_a_site_from_before_peering_has_to_come_up_first() -> None:
     assert isinstance(late["vpcId"], type(pulumi.UNKNOWN))
 
 
+def test_a_peered_site_has_a_route_table() -> None:
+    """It would be connected without a way to the other site, and nobody would be told."""
+    sites = {site: outputs(site) | NETWORK for site in REGIONS}
+    with pytest.raises(pulumi.RunError, match="stack primary is up in part only: .* no output privateRouteTableIds"):
+        read_networks(sites | {"primary": sites["primary"] | {"privateRouteTableIds": []}}, preview=False)
+
+
 def test_a_site_that_moves_is_unknown_in_a_preview() -> None:
     """The plan would join the bucket and the balancer that are about to go."""
     recording = read(BOTH | {"secondary": outputs("secondary") | {"region": "eu-west-3"}}, preview=True)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox import clock
+from sandbox.balancer.ports import HEALTH_CHECKERS
 from sandbox.checkers import probe as probes
 from sandbox.checkers.endpoint import Endpoint
 from sandbox.checkers.probe import Result, blind_probe, probe
@@ -54,6 +55,18 @@ def result_of(answer: Answer, type_: str = "HTTP", **fields: Any) -> Result:
 def test_success_is_said_in_aws_words() -> None:
     """GetHealthCheckStatus: `lockstep status` and people read it."""
     assert result_of(saying(OK)) == Result(True, "Success: HTTP Status Code 200, OK")
+
+
+def test_a_checker_asks_from_the_health_checkers_address() -> None:
+    """A balancer that is open to clients only couldn't tell it from one of them."""
+    peers: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        await saying(OK)(reader, writer)
+
+    assert result_of(answer).passed
+    assert peers == [HEALTH_CHECKERS]
 
 
 @pytest.mark.parametrize(
