@@ -152,7 +152,7 @@ def test_a_site_from_before_peering_has_to_come_up_first() -> None:
 def test_a_peered_site_has_a_route_table() -> None:
     """It would be connected without a way to the other site, and nobody would be told."""
     sites = {site: outputs(site) | NETWORK for site in REGIONS}
-    with pytest.raises(pulumi.RunError, match="stack primary is up in part only: .* no output privateRouteTableIds"):
+    with pytest.raises(pulumi.RunError, match=r"stack primary is up in part only: .* no output privateRouteTableIds"):
         read_networks(sites | {"primary": sites["primary"] | {"privateRouteTableIds": []}}, preview=False)
 
 
