@@ -172,7 +172,8 @@ class Listeners:
         can't be had.
         """
         ports = {each.port: each.tls for each in listeners}
-        self._admitted = {each.port: [ipaddress.IPv4Network(block) for block in each.admits] for each in listeners}
+        # A port that closes keeps what it admitted: what comes until then is refused, and not reset.
+        self._admitted |= {each.port: [ipaddress.IPv4Network(block) for block in each.admits] for each in listeners}
         kept = {port for port, tls in ports.items() if port in self._open and self._open[port].speaks(tls)}
         for port in self._open.keys() - kept:
             opened = self._open.pop(port)
