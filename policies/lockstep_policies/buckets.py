@@ -149,6 +149,7 @@ class Buckets:
                 self._judge_encryption,
                 self._judge_public_access,
                 self._judge_transport,
+                self._judge_overwriting,
                 self._judge_replicated,
             ):
                 self._findings.guard(bucket, check, bucket)
@@ -302,6 +303,42 @@ class Buckets:
         if off:
             self._findings.violation(
                 "public-access", bucket, f"{parts[0]!r} leaves {', '.join(off)} off. Set all four: {arguments}."
+            )
+
+    def _judge_overwriting(self, bucket: Resource) -> None:
+        """Only where the prefixes under which nothing may change are known: in a site of Lockstep."""
+        if not self._lockstep:
+            return
+        remedy = (
+            "Deny `s3:PutObject` to everyone on the objects below "
+            f"{' and '.join(self._wanted)}, with the conditions"
+            ' {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}.'
+        )
+        parts = self._parts(bucket, POLICY)
+        owner = parts[0] if parts else bucket
+        text = owner.get("policy") if parts else self._inline(bucket, "policy")
+        if text is UNKNOWN:
+            self._findings.unproved(
+                "overwriting",
+                owner,
+                "policy",
+                f"it can't be proved that nobody can write over what is in {bucket!r}",
+                remedy=remedy,
+            )
+            return
+        refused = [statement for statement in _statements(text) or () if _refuses_overwriting(statement)]
+        name = _bucket_name(bucket)
+        open_to = [
+            prefix
+            for prefix in self._wanted
+            if not any(_covers_prefix(_listed(statement.get("Resource")), name, prefix) for statement in refused)
+        ]
+        if open_to:
+            self._findings.violation(
+                "overwriting",
+                bucket,
+                f"whoever may write to it can put another object in the place of one below {' and '.join(open_to)}, "
+                f"and instances install what is there. {remedy}",
             )
 
     def _judge_transport(self, bucket: Resource) -> None:
@@ -726,6 +763,36 @@ def _refuses_plain_http(statement: Mapping[str, Any], bucket: Any) -> bool:
     if [str(value).lower() for value in _listed(conditions["Bool"]["aws:SecureTransport"])] != ["false"]:
         return False
     return _covers_bucket(_listed(statement.get("Resource")), bucket)
+
+
+def _refuses_overwriting(statement: Mapping[str, Any]) -> bool:
+    """Whether it denies everyone to create an object without `If-None-Match`, as the S3 User Guide has it in "Enforce
+    conditional writes on Amazon S3 buckets"; that it may spare the parts of an upload doesn't weaken it.
+    """
+    if statement.get("Effect") != "Deny" or statement.get("Principal") not in ("*", {"AWS": "*"}, {"AWS": ["*"]}):
+        return False
+    if not {"s3:PutObject", "s3:Put*", "s3:*", "*"} & set(_listed(statement.get("Action"))):
+        return False
+    conditions = statement.get("Condition")
+    if not isinstance(conditions, dict):
+        return False
+    found = {
+        (operator, str(key).lower(), str(value).lower())
+        for operator, keys in conditions.items()
+        for key, values in (keys.items() if isinstance(keys, dict) else ())
+        for value in _listed(values)
+    }
+    wanted, spared = ("Null", "s3:if-none-match", "true"), ("Bool", "s3:objectcreationoperation", "true")
+    return wanted in found and found <= {wanted, spared}
+
+
+def _covers_prefix(resources: list[Any], bucket: Any, prefix: str) -> bool:
+    """Whether one of a statement's resources is all objects below a prefix, by IAM's wildcards at the end of an ARN."""
+    names = {text.partition(":::")[2] or text for text in resources if isinstance(text, str)}
+    # A bucket whose name isn't known is the one that the policy is about: S3 takes no other.
+    mine = [name for name in names if "/" in name and (not is_known(bucket) or name.partition("/")[0] == bucket)]
+    ends = {name.partition("/")[2] for name in mine}
+    return "*" in names or any(end.endswith("*") and prefix.startswith(end[:-1]) for end in ends)
 
 
 def _covers_bucket(resources: list[Any], bucket: Any) -> bool:

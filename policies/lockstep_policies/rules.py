@@ -47,6 +47,7 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "encryption": "its encryption is known, and in Lockstep declared as SSE-S3",
         "public-access": "public access is blocked, by all four switches",
         "transport": "its policy refuses plain HTTP for the bucket and its objects",
+        "overwriting": "in a site of Lockstep, its policy refuses to write over what is published",
         "replication": "an enabled rule copies it to another bucket",
         "same-region": "the other bucket is in another region",
         "coverage": "its rules cover every key that they should, and none that they should not",

@@ -170,7 +170,7 @@ def traffic_in_preview() -> Program:
 
 
 def tls_only(name: str) -> str:
-    """The policy that refuses plain HTTP for a bucket and its objects."""
+    """The policy that refuses plain HTTP for a bucket and its objects, and to write over what is published."""
     return json.dumps(
         {
             "Version": "2012-10-17",
@@ -181,7 +181,17 @@ def tls_only(name: str) -> str:
                     "Action": "s3:*",
                     "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                }
+                },
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:PutObject",
+                    "Resource": [f"arn:aws:s3:::{name}/releases/*", f"arn:aws:s3:::{name}/packages/*"],
+                    "Condition": {
+                        "Null": {"s3:if-none-match": "true"},
+                        "Bool": {"s3:ObjectCreationOperation": "true"},
+                    },
+                },
             ],
         }
     )

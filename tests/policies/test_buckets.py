@@ -65,6 +65,13 @@ def policy(**changes: Any) -> Any:
     return props("primary-policy", policy=json.dumps(document))
 
 
+def overwriting(**changes: Any) -> Any:
+    """Changes the statement that refuses to write over what is published."""
+    document = json.loads(tls_only("packages-primary"))
+    document["Statement"][1] |= changes
+    return props("primary-policy", policy=json.dumps(document))
+
+
 def plain_bucket(program: Program, name: str = "spare", **values: Any) -> None:
     program.add(
         BUCKET,
@@ -470,6 +477,105 @@ CASES = [
         both(props("primary-policy", policy=None), props("primary-policy", policy=UNKNOWN)),
         on=BUCKET_NAME,
     ),
+    # Writing over what is published
+    case(
+        "overwriting",
+        "absent",
+        without("primary-policy"),
+        base=programs.site,
+        on=BUCKET_NAME,
+        says="put another object in the place of one below releases/ and packages/",
+        also=("buckets/transport",),
+    ),
+    case(
+        "overwriting",
+        "fails: no such statement",
+        props(
+            "primary-policy",
+            policy=json.dumps({"Statement": json.loads(tls_only("packages-primary"))["Statement"][:1]}),
+        ),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: allows instead",
+        overwriting(Effect="Allow"),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: one principal",
+        overwriting(Principal={"AWS": "arn:aws:iam::123456789012:root"}),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: another action",
+        overwriting(Action="s3:PutObjectAcl"),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: one prefix of two",
+        overwriting(Resource="arn:aws:s3:::packages-primary/releases/*"),
+        base=programs.site,
+        on=BUCKET_NAME,
+        says="one below packages/,",
+    ),
+    case(
+        "overwriting",
+        "fails: another bucket",
+        overwriting(Resource="arn:aws:s3:::other/*"),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: the condition is the other way round",
+        overwriting(Condition={"Null": {"s3:if-none-match": "false"}}),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: only parts of uploads",
+        overwriting(Condition={"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "false"}}),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "fails: a further condition lets some through",
+        overwriting(Condition={"Null": {"s3:if-none-match": "true"}, "StringEquals": {"aws:PrincipalType": "User"}}),
+        base=programs.site,
+        on=BUCKET_NAME,
+    ),
+    case(
+        "overwriting",
+        "near miss: the whole bucket, other spellings",
+        overwriting(
+            Action=["s3:PutObject"],
+            Principal={"AWS": "*"},
+            Resource="arn:aws:s3:::packages-primary/*",
+            Condition={"Null": {"s3:If-None-Match": True}},
+        ),
+        base=programs.site,
+        outcome=PASSES,
+    ),
+    case(
+        "overwriting",
+        "unknown: from the bucket's ARN",
+        props("primary-policy", policy=UNKNOWN),
+        base=programs.site,
+        outcome=ADVISORY,
+        on="primary-policy",
+        says="nobody can write over",
+    ),
+    case("overwriting", "near miss: a program that isn't Lockstep's", overwriting(Effect="Allow"), outcome=PASSES),
     # Replication
     case("replication", "absent: one side", without(REPLICA), on=BUCKET_NAME, says="nothing copies its objects"),
     case("replication", "absent: the other side", without("secondary-replication"), on="secondary-bucket"),

@@ -444,7 +444,12 @@ def test_the_first_preview_of_a_site_passes_with_advisories() -> None:
     """Ids, ARNs and names of balancers are unknown then: a violation would block the first deployment for good."""
     report = analyze(programs.site_in_preview())
     assert report.rules(mandatory=True) == []
-    assert report.rules(mandatory=False) == ["buckets/transport", "fleet/zones", "regions/contract"]
+    assert report.rules(mandatory=False) == [
+        "buckets/overwriting",
+        "buckets/transport",
+        "fleet/zones",
+        "regions/contract",
+    ]
 
 
 def test_the_first_preview_of_the_global_stack_passes_with_advisories() -> None:
