@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from lockstep import release_record
 from lockstep.errors import IncompleteError, InvalidInputError, LockstepError, RefusedError
@@ -28,6 +28,11 @@ from lockstep.regions import RegionFailure, in_every_region, raise_for
 from lockstep.release_record import ReleaseRecord
 
 Client = Callable[[str, str], Any]
+
+# The bucket refuses deletions of a protected site (docs/adr/0016).
+_DELETING: Final = (
+    "`aws s3 rm`, which the site's bucket allows once lockstep:protect is false there and it was brought up"
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Publisher:
         except OtherContentError as error:
             raise RefusedError(
                 f"{error}. A release is never changed, and nothing was written over it",
-                "publish under a new version; if the object was damaged, delete it (`aws s3 rm`) and run this again",
+                f"publish under a new version; if the object was damaged, delete it ({_DELETING}) and run this again",
             ) from error
         self._verify(manifest)
         self._record(manifest)
@@ -221,7 +226,7 @@ class Publisher:
                 "what is stored isn't what was published:\n"
                 + "\n".join(found)
                 + "\nnothing was written over it, and no record was written",
-                "delete these objects (`aws s3 rm`), then run this again",
+                f"delete these objects ({_DELETING}), then run this again",
             )
 
     def _record(self, manifest: Manifest) -> None:

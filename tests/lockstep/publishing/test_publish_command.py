@@ -135,6 +135,8 @@ def test_damage_that_deploy_finds_is_named_again_until_it_is_deleted_and_then_re
     assert f"{SECOND}: s3://{regions.bucket(SECOND)}/{key} (notes) has SHA-256 checksum" in done.stderr
     assert "nothing was written over it" in done.stderr
     assert "`aws s3 rm`" in done.stderr
+    # The next command must be one that isn't refused.
+    assert "lockstep:protect is false" in done.stderr
     assert "is complete" not in done.stderr
     assert regions.read(SECOND, key) == b"DAMAGED"
     regions.delete(SECOND, key)
