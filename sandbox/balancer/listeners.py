@@ -5,11 +5,12 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -19,9 +20,6 @@ from sandbox.balancer.configuration import Tls
 from sandbox.balancer.connections import reset
 from sandbox.balancer.ports import PORT_OFFSET
 from sandbox.standstill import Listener
-
-if TYPE_CHECKING:
-    import ssl
 
 # User Guide for Application Load Balancers, "Quotas", HTTP headers. Bytes.
 LINE_MAX: Final = 16 * 1024
@@ -121,7 +119,7 @@ class _Server(web.Server):
 class _Open:
     """A listener that is open; `context` is that of TLS, if it speaks that."""
 
-    context: "ssl.SSLContext | None"
+    context: ssl.SSLContext | None
     runner: web.ServerRunner
     site: web.SockSite
     socket: socket.socket
@@ -215,25 +213,20 @@ class Listeners:
         return _Open(context, runner, site, listening)
 
 
-def _context(tls: Tls | None) -> "ssl.SSLContext | None":
+def _context(tls: Tls | None) -> ssl.SSLContext | None:
     if tls is None:
         return None
-    # Most sandboxes have no such listener, and OpenSSL is several megabytes.
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _set_up(context, tls)
     return context
 
 
-def _set_up(context: "ssl.SSLContext | None", tls: Tls | None) -> None:
+def _set_up(context: ssl.SSLContext | None, tls: Tls | None) -> None:
     """Have `context` as a listener's certificate and security policy say."""
     if context is None or tls is None:
         return
-    import ssl
-
     context.minimum_version, context.maximum_version = (
-        ssl.TLSVersion[version.replace(".", "_")] for version in (f"{tls.minimum}", f"{tls.maximum}")
+        ssl.TLSVersion[version.replace(".", "_")] for version in (tls.minimum, tls.maximum)
     )
     if tls.ciphers:
         context.set_ciphers(":".join(tls.ciphers))

@@ -77,6 +77,37 @@ STICKY = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 60
             "HTTPS",
         ),
         (make_listener(Protocol="HTTPS", Port=443), "HTTPS listeners"),
+        (
+            make_listener(Protocol="HTTPS", Port=443, SslPolicy="ELBSecurityPolicy-TLS13-1-0-2021-06"),
+            "the security policy ELBSecurityPolicy-TLS13-1-0-2021-06",
+        ),
+        (
+            make_listener(Protocol="HTTPS", Port=443, SslPolicy="ELBSecurityPolicy-TLS13-1-2-PQ-2025-09"),
+            "the security policy ELBSecurityPolicy-TLS13-1-2-PQ-2025-09",
+        ),
+        (
+            make_listener(
+                Protocol="HTTPS",
+                Port=443,
+                SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
+                Certificates=[{"CertificateArn": "arn:aws:iam::123456789012:server-certificate/a"}],
+            ),
+            "certificates of IAM's",
+        ),
+        (
+            make_listener(MutualAuthentication={"Mode": "passthrough"}),
+            "MutualAuthentication",
+        ),
+        (
+            lambda site: site.elb.add_listener_certificates(
+                ListenerArn=site.listener, Certificates=[{"CertificateArn": "arn:aws:acm:eu-west-1:1:certificate/a"}]
+            ),
+            "more certificates",
+        ),
+        (
+            set_balancer("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "true"),
+            "x_amzn_tls_version_and_cipher_suite",
+        ),
         (make_listener(Port=57_536), "port 57536"),
         (lambda site: site.elb.modify_listener(ListenerArn=site.listener, Port=65_535), "port 65535"),
         (
