@@ -160,14 +160,3 @@ def test_quotas_that_may_not_be_read_are_a_warning(aws: Aws, tmp_path: Path) -> 
     quotas.check(client, settings(tmp_path), warned.append)
     assert len(warned) == 2 * 3
     assert f"quotas of {REGION} aren't known" in warned[0]
-
-
-def test_ec2_starts_no_more_than_its_quota(aws: Aws, set_quota: Callable[[Quota, float], None]) -> None:
-    """What preflight prevents has to be there to be prevented."""
-    ec2 = aws("ec2", REGION)
-    image = images.image_id(REGION, images.releases()[-1].image_name("x86_64"))
-    asked = {"ImageId": image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
-    set_quota(VCPUS, 3)
-    ec2.run_instances(**asked)
-    with pytest.raises(ClientError, match=r"VcpuLimitExceeded.*vCPU limit of 3"):
-        ec2.run_instances(**asked)
