@@ -131,9 +131,12 @@ async def _examined(endpoint: Endpoint, address: str) -> str:
             )
         return described
     finally:
-        # Without a writer the connection is asyncio's all the same, which closes it when it has let go of it: closed
-        # here, its number could be another connection's before that.
-        if writer is not None and not ended_elsewhere:
+        if writer is None:
+            # It is asyncio's all the same, which closes it when it sees this end: closed here, its number could be
+            # another connection's before that.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        elif not ended_elsewhere:
             writer.close()
 
 

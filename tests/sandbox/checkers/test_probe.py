@@ -343,19 +343,6 @@ def test_https_of_a_port_without_tls_fails() -> None:
     assert found.status.startswith(RESOLVED)
 
 
-def test_a_handshake_that_hangs_fails_that_probe_and_no_later_one() -> None:
-    """A connection closed too early leaves its number to the next one, and the checkers would end."""
-
-    async def main() -> list[Result]:
-        async with listening(saying(1000.0)) as port:
-            # Together, so that there are numbers to be taken over.
-            first = [probe(endpoint(port, "HTTPS"), resolve) for _ in range(4)]
-            second = [probe(endpoint(port, "HTTPS"), resolve) for _ in range(4)]
-            return [*await asyncio.gather(*first), *await asyncio.gather(*second)]
-
-    assert {each.status for each in run(main())} == {RESOLVED + probes.ANSWER_TIMED_OUT}
-
-
 # --- the sandbox's speed
 
 
