@@ -226,7 +226,7 @@ def _instance_type(value: str) -> str:
 
 def _one(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 1:
-        # docs/adr/0019-one-instance-type.md
+        # docs/adr/0017-one-instance-type.md
         raise ValueError("a group of several types can't be kept at a release that every site runs")
     return value
 
