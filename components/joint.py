@@ -57,6 +57,7 @@ def join_sites(config: Config, sites: Mapping[str, SiteOutputs]) -> pulumi.Input
             health_check=config.health_check,
             protect=config.protect,
             https=config.https,
+            record_type=config.record_type,
             sites=[
                 TrafficSite(
                     name=site.name,

@@ -13,7 +13,7 @@ from pulumi_aws import route53
 
 from components.listeners import listener_port
 from lockstep import drain_switch
-from lockstep.config.models import HealthCheck
+from lockstep.config.models import HealthCheck, RecordType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,10 @@ class TrafficSite:
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficArgs:
-    """`zone` is the name of the public hosted zone that holds `domain`, the application's name; `ttl` is in seconds.
+    """`zone` is the name of the public hosted zone that holds `domain`, the application's name.
+
+    `ttl`, in seconds, is a CNAME's: an alias has its balancer's, 60 (Developer Guide, "Choosing between alias and
+    non-alias records"). Where the zone begins only an alias can be.
 
     `https` says that the sites take requests over HTTPS: their endpoint checks ask so too.
     """
@@ -46,8 +49,11 @@ class TrafficArgs:
     protect: bool
     sites: Sequence[TrafficSite]
     https: bool = False
+    record_type: RecordType = RecordType.CNAME
 
     def __post_init__(self) -> None:
+        if self.domain == self.zone and self.record_type is RecordType.CNAME:
+            raise ValueError("DNS allows no CNAME where a zone begins")
         if len(self.sites) < 2:
             raise ValueError("traffic can't leave a site that is the only one")
         if not any(site.weight for site in self.sites):
@@ -58,8 +64,8 @@ class Traffic(pulumi.ComponentResource):
     """Weighted DNS with a health check on every record.
 
     Creates, for each site: its own name, an alias of its balancer; an endpoint check of that name; a check of its drain
-    switch; a calculated check that is healthy while both are; a weighted CNAME of the application's name to the site's
-    own.
+    switch; a calculated check that is healthy while both are; a weighted record of the application's name: a CNAME to
+    the site's own, or an alias of its balancer.
 
     The zone is looked up: it exists beforehand and outlives this. Set identifiers are the sites' names and never
     change: another identifier is another record, and for a moment none.
@@ -107,13 +113,7 @@ class Traffic(pulumi.ComponentResource):
             zone_id=zone_id,
             name=site.domain,
             type="A",
-            aliases=[
-                {
-                    "name": site.alb_dns_name,
-                    "zone_id": site.alb_zone_id,
-                    "evaluate_target_health": False,
-                }
-            ],
+            aliases=[_alias_of(site)],
             opts=self._child,
         )
 
@@ -155,15 +155,22 @@ class Traffic(pulumi.ComponentResource):
         )
 
     def _weighted(self, site: TrafficSite, zone_id: pulumi.Output[str], check: route53.HealthCheck) -> None:
+        """An alias doesn't evaluate its target: the check decides, and it asks what the balancer's own doesn't."""
+        is_alias = self._args.record_type is RecordType.ALIAS
         route53.Record(
             f"{self._name}-{site.name}",
             zone_id=zone_id,
             name=self._args.domain,
-            type="CNAME",
-            ttl=self._args.ttl,
-            records=[site.domain],
+            type="A" if is_alias else "CNAME",
+            ttl=None if is_alias else self._args.ttl,
+            records=None if is_alias else [site.domain],
+            aliases=[_alias_of(site)] if is_alias else None,
             set_identifier=site.name,
             weighted_routing_policies=[{"weight": site.weight}],
             health_check_id=check.id,
             opts=self._protected,
         )
+
+
+def _alias_of(site: TrafficSite) -> route53.RecordAliasArgsDict:
+    return {"name": site.alb_dns_name, "zone_id": site.alb_zone_id, "evaluate_target_health": False}

@@ -13,7 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.config import Config
-from lockstep.config.models import Site
+from lockstep.config.models import RecordType, Site
 from lockstep.drain_switch import DrainSwitch
 from lockstep.errors import IncompleteError, InvalidInputError, RefusedError, UsageError
 from lockstep.name_servers import NameServers, NoAnswerError
@@ -228,10 +228,17 @@ class Draining:
     def _look_at_dns(self) -> bool | None:
         """Whether the name servers do as ordered; None if they don't answer. A site that has come back may be red."""
         try:
-            targets = self._servers.targets(self._config.domain, QUESTIONS)
+            leads_there = self._leads_there()
         except NoAnswerError:
             return None
-        return (self._site.domain in targets) is not self._order.drained
+        return leads_there is not self._order.drained
+
+    def _leads_there(self) -> bool:
+        """Whether the application's name leads to the site. An alias gives its balancer's addresses, and no name."""
+        if self._config.record_type is RecordType.CNAME:
+            return self._site.domain in self._servers.targets(self._config.domain, QUESTIONS)
+        own = self._servers.addresses(self._site.domain, QUESTIONS)
+        return not own.isdisjoint(self._servers.addresses(self._config.domain, QUESTIONS))
 
     def _check(self, outcome: Outcome, failure: RegionFailure | None) -> None:
         """Raise if it isn't done."""

@@ -5,7 +5,7 @@ the one to ask; else the zone's are found by the machine's resolver.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import dns.exception
@@ -14,6 +14,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.resolver
+import dns.rrset
 
 VARIABLE: Final = "LOCKSTEP_NAME_SERVER"
 
@@ -46,12 +47,19 @@ class NameServers:
 
         Members of a weighted set are drawn anew for each question: one with a small weight may not be among them.
         """
+        return self._ask(name, times, _cnames)
+
+    def addresses(self, name: str, times: int) -> frozenset[str]:
+        """The IPv4 addresses of `name`, as `targets`: what there is to see of an alias, which names no target."""
+        return self._ask(name, times, _addresses)
+
+    def _ask(self, name: str, times: int, question: Callable[[Server, str], set[str]]) -> frozenset[str]:
         servers = self._servers()
         found, silent = set[str](), ""
         for server in servers:
             try:
                 for _ in range(-(-times // len(servers))):
-                    found |= _cnames(server, name)
+                    found |= question(server, name)
             except (OSError, dns.exception.DNSException) as error:
                 silent = f"{server[0]} port {server[1]}: {error or type(error).__name__}"
         if not found:
@@ -75,9 +83,18 @@ class NameServers:
 
 def _cnames(server: Server, name: str) -> set[str]:
     """Where `server` says that the name leads. Raises OSError or DNSException."""
-    query = dns.message.make_query(name, dns.rdatatype.CNAME, flags=0)
+    sets = _answers(server, name, dns.rdatatype.CNAME)
+    return {str(record.target).rstrip(".").lower() for each in sets for record in each}
+
+
+def _addresses(server: Server, name: str) -> set[str]:
+    """The addresses that `server` gives for the name. Raises OSError or DNSException."""
+    return {str(record.address) for each in _answers(server, name, dns.rdatatype.A) for record in each}
+
+
+def _answers(server: Server, name: str, kind: dns.rdatatype.RdataType) -> list[dns.rrset.RRset]:
+    query = dns.message.make_query(name, kind, flags=0)
     answer, _ = dns.query.udp_with_fallback(query, server[0], timeout=_SECONDS, port=server[1])
     if answer.rcode() != dns.rcode.NOERROR:
         raise OSError(f"it answers {dns.rcode.to_text(answer.rcode())}")
-    sets = [each for each in answer.answer if each.rdtype == dns.rdatatype.CNAME]
-    return {str(record.target).rstrip(".").lower() for each in sets for record in each}
+    return [each for each in answer.answer if each.rdtype == kind]

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import drain_switch
-from lockstep.config import Config
+from lockstep.config import Config, RecordType
 from lockstep.config.naming import drain_alarm_name
 from lockstep.regions import RegionFailure, classify
 
@@ -47,6 +47,7 @@ class Wanted:
     domain: str
     path: str
     sites: Mapping[str, WantedSite]
+    is_alias: bool = False
 
     @classmethod
     def of(cls, config: Config) -> "Wanted":
@@ -55,6 +56,7 @@ class Wanted:
             zone=config.zone,
             domain=config.domain,
             path=config.health_check.path,
+            is_alias=config.record_type is RecordType.ALIAS,
             sites={
                 site.name: WantedSite(
                     domain=site.domain,
@@ -265,7 +267,10 @@ def _site(name: str, records: tuple[Record, ...], checks: Mapping[str, Check] | 
     site = wanted.sites[name]
     gaps = []
     for record in own:
-        gaps += [*_of_record(record, site), *_of_check(record.check_id, checks, name, site, wanted.path)]
+        gaps += [
+            *_of_record(record, site, is_alias=wanted.is_alias),
+            *_of_check(record.check_id, checks, name, site, wanted.path),
+        ]
     return SiteTraffic(
         weight=own[0].weight,
         check_id=own[0].check_id,
@@ -274,12 +279,15 @@ def _site(name: str, records: tuple[Record, ...], checks: Mapping[str, Check] | 
     )
 
 
-def _of_record(record: Record, site: WantedSite) -> list[str]:
+def _of_record(record: Record, site: WantedSite, *, is_alias: bool) -> list[str]:
     gaps = []
     if record.weight is None:
         gaps.append("its record in Route 53 has no weight, and is routed by something else")
     elif record.weight != site.weight:
         gaps.append(f"Route 53 has weight {record.weight} for it, and config has {site.weight}")
+    if record.is_alias is not is_alias:
+        found, meant = ("an alias", "cname") if record.is_alias else ("no alias", "alias")
+        gaps.append(f"its record in Route 53 is {found}, and lockstep:recordType is {meant}")
     if not record.is_alias and record.target != site.domain:
         gaps.append(f"its record in Route 53 leads to {record.target}, and not to {site.domain}, which is checked")
     return gaps

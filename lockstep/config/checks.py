@@ -15,6 +15,8 @@ from lockstep.project import GLOBAL_STACK
 
 # The weight of every site when none is configured: any number would do, one with room below and above reads best.
 EQUAL_WEIGHT: Final = 100
+# Seconds, where no TTL is configured.
+TTL_UNSET: Final = {RecordType.CNAME: 30, RecordType.ALIAS: limits.ALIAS_TTL}
 
 _SUGGESTED: Final = tuple(ipaddress.IPv4Network(f"10.{number}.0.0/16") for number in range(10, 256, 10))
 
@@ -51,6 +53,7 @@ def conflicts(values: Values) -> Iterator[Conflict]:
     """Every rule that these values break, in the order of the keys in the files."""
     yield from _domain(values)
     yield from _certificate_name(values)
+    yield from _ttl(values)
     yield from _weights(values)
     yield from _fleets(values)
     yield from _not_built(values)
@@ -65,13 +68,14 @@ def _domain(values: Values) -> Iterator[Conflict]:
         return
     zone = values.shared.get("zone")
     if zone is not None and domain == zone:
-        yield Conflict(
-            key="domain",
-            found=domain,
-            expected=f"a name below the zone {zone}",
-            reason="DNS allows no CNAME where a zone begins, and weighted aliases aren't built yet",
-            example=f"orders.{zone}",
-        )
+        if values.shared.get("recordType") is RecordType.CNAME:
+            yield Conflict(
+                key="recordType",
+                found=RecordType.CNAME.value,
+                expected=RecordType.ALIAS.value,
+                reason=f"lockstep:domain is {domain}, where the zone begins, and DNS allows no CNAME there",
+                example=RecordType.ALIAS.value,
+            )
     elif zone is not None and not domain.endswith(f".{zone}"):
         yield Conflict(
             key="domain",
@@ -129,6 +133,18 @@ def _fleets(values: Values) -> Iterator[Conflict]:
             )
 
 
+def _ttl(values: Values) -> Iterator[Conflict]:
+    ttl = values.shared.get("ttl")
+    if values.shared.get("recordType") is RecordType.ALIAS and ttl not in (None, limits.ALIAS_TTL):
+        yield Conflict(
+            key="ttl",
+            found=str(ttl),
+            expected=f"{limits.ALIAS_TTL}, or no such key",
+            reason="lockstep:recordType is alias, and AWS gives an alias its balancer's TTL",
+            example=limits.ALIAS_TTL,
+        )
+
+
 def _weights(values: Values) -> Iterator[Conflict]:
     weights: Mapping[str, int] | None = values.shared.get("weights")
     if not weights:
@@ -160,12 +176,6 @@ def _weights(values: Values) -> Iterator[Conflict]:
 
 
 def _not_built(values: Values) -> Iterator[Conflict]:
-    if values.shared.get("recordType") is RecordType.ALIAS:
-        yield Conflict(
-            key="recordType",
-            found=RecordType.ALIAS.value,
-            reason="weighted aliases aren't built yet: the application's name is a weighted CNAME",
-        )
     for site, database in values.of_sites("database"):
         if database.mode is not DatabaseMode.NONE:
             yield Conflict(

@@ -171,19 +171,20 @@ KEYS: Final = (
     Key(
         name="ttl",
         scope=Scope.GLOBAL,
-        adapter=TypeAdapter(Ttl),
+        adapter=TypeAdapter(Ttl | None),
         kind="integer",
         expected=f"a whole number of seconds from {limits.TTL_MIN} to {limits.TTL_MAX}",
         example=30,
-        default=30,
+        # 30, and an alias's 60.
+        default=None,
     ),
     Key(
         name="recordType",
         scope=Scope.GLOBAL,
         adapter=TypeAdapter(RecordType),
         kind="string",
-        expected="cname",
-        example="cname",
+        expected="cname or alias",
+        example="alias",
         default="cname",
     ),
     Key(

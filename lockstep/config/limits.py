@@ -11,6 +11,10 @@ WEIGHT_MAX: Final = 255
 TTL_MIN: Final = 1
 TTL_MAX: Final = 172_800
 
+# Seconds. Route 53 Developer Guide, "Choosing between alias and non-alias records": an alias of a load balancer has the
+# balancer's TTL.
+ALIAS_TTL: Final = 60
+
 # Route 53 API Reference, HealthCheckConfig: "RequestInterval" is 10 or 30 seconds and can't be changed later,
 # "FailureThreshold" is 1 to 10, "ResourcePath" has up to 255 characters.
 HEALTH_CHECK_INTERVALS: Final = (10, 30)

@@ -258,7 +258,7 @@ def _assemble(
         application=shared["application"],
         domain=shared["domain"],
         zone=shared["zone"],
-        ttl=shared["ttl"],
+        ttl=shared["ttl"] or checks.TTL_UNSET[shared["recordType"]],
         record_type=shared["recordType"],
         https=shared["https"],
         health_check=shared["healthCheck"],

@@ -6,7 +6,7 @@ import pytest
 
 from components.traffic import Traffic, TrafficArgs, TrafficSite
 from lockstep import drain_switch
-from lockstep.config import HealthCheck
+from lockstep.config import HealthCheck, RecordType
 from tests.components.recording import ZONE_ID, Declared, Recording, run
 
 RECORD = "aws:route53/record:Record"
@@ -183,3 +183,17 @@ def test_all_weights_zero_are_refused() -> None:
     """Meant as "take everything off", it serves all sites equally."""
     with pytest.raises(ValueError, match="all weights are 0"):
         arguments(sites=[site("primary", 0), site("secondary", 0)])
+
+
+def test_an_alias_leads_to_the_balancer_and_follows_the_check() -> None:
+    """Where a zone begins there is no CNAME; an alias that evaluated its target would ignore the drain switch."""
+    recording = traffic(domain="example.com", record_type=RecordType.ALIAS)
+    for name, record in weighted(recording).items():
+        inputs = record.inputs
+        assert (inputs["type"], inputs["name"], inputs["healthCheckId"]) == ("A", "example.com", f"orders-{name}-id")
+        assert inputs["aliases"] == [
+            {"name": f"{name}.elb.amazonaws.com", "zoneId": "ZLB", "evaluateTargetHealth": False}
+        ]
+        assert not inputs.keys() & {"ttl", "records"}
+    with pytest.raises(ValueError, match="no CNAME where a zone begins"):
+        arguments(domain="example.com")

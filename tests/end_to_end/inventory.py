@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 
-REGIONS = ("eu-west-1", "eu-central-1")
+REGIONS = ("eu-west-1", "eu-central-1", "eu-west-3")
 
 
 def count() -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lockstep.config import Config, ConfigError, DatabaseMode, RecordType, load, stack_files
+from lockstep.config.checks import TTL_UNSET
 from lockstep.config.keys import KEYS, REQUIRED
 from lockstep.config.models import Egress
 from lockstep.config.problems import Problem
@@ -107,7 +108,8 @@ def test_a_default_in_the_project_file_is_the_default_of_the_program() -> None:
     assert optional
     for key in optional:
         written = key.adapter.validate_python(declared[key.full_name]["default"])
-        assert written == key.adapter.validate_python(key.default), key.name
+        default = TTL_UNSET[RecordType.CNAME] if key.name == "ttl" else key.default
+        assert written == key.adapter.validate_python(default), key.name
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -215,7 +217,6 @@ BAD: list[tuple[str, str, Any, str, str]] = [
     ("global", "ttl", "172801", '"172801"', "from 1 to 172800"),
     ("global", "ttl", "half an hour", '"half an hour"', "from 1 to 172800"),
     ("global", "recordType", "mx", '"mx"', "cname"),
-    ("global", "recordType", "alias", "alias", "aren't built yet"),
     ("global", "healthCheck.threshold", 11, "11", "from 1 to 10"),
     ("global", "healthCheck.threshold", 0, "0", "from 1 to 10"),
     ("global", "healthCheck.interval", 20, "20", "10 or 30"),
@@ -237,7 +238,6 @@ BAD: list[tuple[str, str, Any, str, str]] = [
     ("", "application", "orders_eu", '"orders_eu"', "lower-case letters"),
     ("", "domain", "orders.example.org", "orders.example.org", "outside its zone"),
     ("", "domain", "ordersexample.com", "ordersexample.com", "outside its zone"),
-    ("", "domain", "example.com", "example.com", "no CNAME where a zone begins"),
     ("", "domain", f"{'a' * 64}.example.com", "a" * 64, "1 to 63 characters"),
     ("", "domain", ".".join(["a" * 60] * 4) + ".example.com", "a" * 60, "at most 253"),
     ("", "domain", ".".join(["a" * 58] * 4) + ".example.com", "a" * 58, "the site's own name, has"),
@@ -308,6 +308,33 @@ def test_a_bad_value_is_refused_with_file_key_value_form_and_remedy(
         assert path.partition(".")[0] in first.fix
     else:
         assert first.fix.startswith(("Pulumi.yaml, line ", "remove or rename it in Pulumi.yaml:"))
+
+
+def test_an_alias_has_its_balancers_ttl(project: Path, edit: Edit) -> None:
+    """A TTL that AWS ignores would be promised, and the failover model would count with it."""
+    edit("", "recordType", "alias")
+    problem = only(project)
+    assert (problem.key, problem.found) == ("lockstep:ttl", "30")
+    assert "60" in problem.expected
+    edit("", "ttl", 60)
+    assert load(project, "global").ttl == 60
+    edit("", "ttl", ...)
+    config = load(project, "global")
+    assert (config.ttl, config.record_type) == (60, RecordType.ALIAS)
+    edit("", "recordType", "cname")
+    assert load(project, "global").ttl == 30
+
+
+def test_the_name_where_the_zone_begins_needs_an_alias(project: Path, edit: Edit) -> None:
+    """Route 53 would refuse a CNAME beside the zone's own records."""
+    edit("", "domain", "example.com")
+    problem = only(project)
+    assert (problem.key, problem.found, problem.expected) == ("lockstep:recordType", "cname", "alias")
+    assert "where the zone begins" in problem.reason
+    edit("", "recordType", "alias")
+    edit("", "ttl", 60)
+    config = load(project, "global")
+    assert [site.domain for site in config.sites] == ["primary.example.com", "secondary.example.com"]
 
 
 @pytest.mark.parametrize("key", ["region", "cidr"])

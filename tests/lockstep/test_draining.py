@@ -167,6 +167,29 @@ def test_a_site_is_drained_on_record_and_by_its_switch_until_dns_has_followed(
     }
 
 
+def test_an_alias_has_left_a_site_when_it_gives_none_of_its_addresses(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names no target: a drain would be told as done, or never."""
+    file = world.regions.project / "Pulumi.yaml"
+    file.write_text(
+        file.read_text().replace("default: cname", "default: alias").replace("default: 30\n", "default: 60\n")
+    )
+    own = frozenset({"192.0.2.1", "192.0.2.2"})
+    looks = [own, own | {"198.51.100.1"}, frozenset({"192.0.2.2", "198.51.100.1"}), frozenset({"198.51.100.1"})]
+
+    def addresses(self: Any, name: str, times: int) -> frozenset[str]:
+        if name == f"primary.{DOMAIN}":
+            return own
+        assert (name, times >= 16) == (DOMAIN, True)
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+    monkeypatch.setattr(NameServers, "addresses", addresses)
+    done = world.carry_out()
+    assert world.slept == [POLL_SECONDS] * 2
+    assert (done.state, done.followed) == ("ALARM", True)
+
+
 def test_undraining_is_the_same_the_other_way(world: World, dns: Callable[[list[list[str]]], None]) -> None:
     """What was taken off must come back with one command, and keep what else is on record."""
     world.write(TopologyRecord.model_validate({"epoch": 4, "writer": "primary"}).drain("primary", NOW, "me"))

@@ -65,6 +65,15 @@ def test_every_target_of_the_set_is_found() -> None:
         assert targets(address, times=1) == {SITES[0]}
 
 
+def test_addresses_are_those_of_the_name() -> None:
+    """An alias names no target: its balancer's addresses are all that tells where it leads."""
+    with answering([]) as address:
+        found = NameServers("example.com", environ={VARIABLE: address}).addresses(NAME, 2)
+        assert found == {"127.0.0.1"}
+        with pytest.raises(NoAnswerError):
+            targets(address)
+
+
 def test_names_that_are_not_shortened_are_read_too() -> None:
     """Servers are free to point back into the message or not to."""
     with answering(["elsewhere.example.org"]) as address:

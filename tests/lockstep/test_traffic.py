@@ -173,7 +173,18 @@ def test_each_change_is_one_problem_of_its_site_with_what_to_do(changes: dict[st
 def test_an_alias_leads_to_its_balancer() -> None:
     """Where the zone begins there can't be a CNAME."""
     alias = records(target="orders-1.eu-west-1.elb.amazonaws.com", is_alias=True)
-    assert judge(replace(WELL, records=alias), WANTED) == judge(WELL, WANTED)
+    found = judge(replace(WELL, records=alias), replace(WANTED, is_alias=True))
+    assert found.sites["primary"] == judge(WELL, WANTED).sites["primary"]
+
+
+def test_a_record_of_the_other_kind_is_told() -> None:
+    """A plan would show a change that nobody asked for, and refuse it."""
+    alias = records(target="orders-1.eu-west-1.elb.amazonaws.com", is_alias=True)
+    for found, wanted, says in (
+        (replace(WELL, records=alias), WANTED, "is an alias, and lockstep:recordType is cname"),
+        (WELL, replace(WANTED, is_alias=True), "is no alias, and lockstep:recordType is alias"),
+    ):
+        assert any(says in problem for problem in judge(found, wanted).sites["primary"].problems)
 
 
 def test_what_routes_to_no_site_is_a_problem_of_none() -> None:
