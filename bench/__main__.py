@@ -2,10 +2,11 @@
 
 import sys
 
-from bench import deploy, memory, model, name_server, parallel, policies, preview, provider, publish
+from bench import components, deploy, memory, model, name_server, parallel, policies, preview, provider, publish
 
 BENCHMARKS = {
     "preview": preview.run,
+    "components": components.run,
     "policies": policies.run,
     "provider": provider.run,
     "parallel": parallel.run,

@@ -41,10 +41,15 @@ class Fidelity:
     operations: list[str] = field(default_factory=list)
 
 
+def class_of(token: str) -> Any:
+    """pulumi-aws' class of a type token such as aws:ec2/vpc:Vpc."""
+    _, module, name = token.split(":")
+    return getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), name)
+
+
 def arguments_of(token: str) -> Any:
     """pulumi-aws' argument class of a type token, which has another name where a nested object has that name."""
-    _, module, name = token.split(":")
-    made = getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), name)
+    made = class_of(token)
     module_of = importlib.import_module(made.__module__)
     return getattr(module_of, f"{made.__name__}InitArgs", None) or getattr(module_of, f"{made.__name__}Args")
 

@@ -174,7 +174,20 @@ def fidelity() -> str:
     return page()
 
 
-PAGES = {"cli.md": cli, "configuration.md": configuration, "policies.md": policies, "fidelity.md": fidelity}
+def security() -> str:
+    """`docs/security.md`."""
+    from tools.security import page
+
+    return page()
+
+
+PAGES = {
+    "cli.md": cli,
+    "configuration.md": configuration,
+    "policies.md": policies,
+    "fidelity.md": fidelity,
+    "security.md": security,
+}
 
 
 def main() -> None:

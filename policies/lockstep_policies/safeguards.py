@@ -21,6 +21,7 @@ from pulumi_policy import (
 )
 
 from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
+from lockstep_policies.fleets import GROUPS, SUBNETS
 from lockstep_policies.health_checks import ALARM, BALANCERS, CALCULATED, CHECK, RECORD, kind
 from lockstep_policies.view import UNKNOWN, Resource, Stack, field, is_set
 
@@ -28,6 +29,13 @@ TEMPLATES: Final = ("aws:ec2/launchTemplate:LaunchTemplate",)
 SECURITY_GROUPS: Final = ("aws:ec2/securityGroup:SecurityGroup",)
 INGRESS: Final = ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",)
 EGRESS: Final = ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",)
+OWNERSHIP: Final = ("aws:s3/bucketOwnershipControls:BucketOwnershipControls",)
+LIFECYCLES: Final = ("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",)
+VPCS: Final = ("aws:ec2/vpc:Vpc",)
+ENDPOINTS: Final = ("aws:ec2/vpcEndpoint:VpcEndpoint",)
+ASSOCIATIONS: Final = ("aws:ec2/routeTableAssociation:RouteTableAssociation",)
+TABLES: Final = ("aws:ec2/routeTable:RouteTable",)
+ROUTES: Final = ("aws:ec2/route:Route",)
 TARGETS: Final = ("aws:lb/targetGroup:TargetGroup", "aws:alb/targetGroup:TargetGroup")
 BUCKET: Final = "aws:s3/bucket:Bucket"
 
@@ -61,6 +69,8 @@ _TEMPLATE_NEEDS: Final = (
 )
 #: Route 53 developer guide, "How Route 53 determines whether a health check is healthy": 2xx and 3xx.
 _GOOD_STATUS_MAX: Final = 399
+#: Days for which overwritten and deleted objects are kept at least: a week has a weekend in it.
+_NONCURRENT_DAYS_MIN: Final = 7
 #: Values with which a drain switch is tried: its metric is 1 while a site is drained, else 0.
 _DRAINED: Final = 1.0
 _OPEN: Final = 0.0
@@ -92,6 +102,19 @@ class Safeguards:
             self._findings.guard(balancer, self._judge_balancer, balancer)
         for targets in self._stack.of(*TARGETS):
             self._findings.guard(targets, self._judge_targets, targets)
+        for types, judge in (
+            (OWNERSHIP, self._judge_ownership),
+            (LIFECYCLES, self._judge_lifecycle),
+            (VPCS, self._judge_vpc),
+            (ENDPOINTS, self._judge_endpoint),
+        ):
+            for resource in self._stack.of(*types):
+                self._findings.guard(resource, judge, resource)
+        for balancer in self._stack.of(*BALANCERS[:2]):
+            if balancer.get("internal") is not True:
+                self._findings.guard(balancer, self._judge_public_subnets, balancer)
+        for group in self._stack.of(*GROUPS):
+            self._findings.guard(group, self._judge_private_subnets, group)
         # One that isn't there is regions/contract's matter.
         for alarm in self._switches():
             self._findings.guard(alarm, self._judge_alarm, alarm)
@@ -168,6 +191,94 @@ class Safeguards:
                     f"it has no `{argument}`: its instances don't boot into the application, or can't be reached. "
                     f"Set `{argument}`.",
                 )
+
+    # Data
+
+    def _judge_ownership(self, controls: Resource) -> None:
+        found = field(controls.get("rule"), "objectOwnership")
+        if found != "BucketOwnerEnforced":
+            self._findings.violation(
+                "ownership",
+                controls,
+                f"`object_ownership` is {_said(found)}, so ACLs can open single objects past the bucket's policy. "
+                "Set it "
+                'to "BucketOwnerEnforced".',
+            )
+
+    def _judge_lifecycle(self, lifecycle: Resource) -> None:
+        rules = lifecycle.get("rules")
+        for rule in rules if isinstance(rules, list) else []:
+            days = field(rule, "noncurrentVersionExpiration", "noncurrentDays")
+            if isinstance(days, int) and days < _NONCURRENT_DAYS_MIN:
+                self._findings.violation(
+                    "versions",
+                    lifecycle,
+                    f"what is overwritten or deleted is kept for {days} days, and a mistake is seldom noticed "
+                    f"sooner. Give `noncurrent_days` {_NONCURRENT_DAYS_MIN} or more.",
+                )
+            if field(rule, "status") != "Disabled" and field(rule, "expiration", "days") is not None:
+                self._findings.violation(
+                    "versions",
+                    lifecycle,
+                    "it expires current objects, which are the releases that run. Take `expiration` out of its rules.",
+                )
+
+    # The network
+
+    def _judge_vpc(self, vpc: Resource) -> None:
+        if vpc.get("enableDnsSupport") is False:
+            self._findings.violation(
+                "names",
+                vpc,
+                "`enable_dns_support` is False: instances resolve no name, not even that of their packages' bucket. "
+                "Leave it out.",
+            )
+
+    def _judge_endpoint(self, endpoint: Resource) -> None:
+        if (endpoint.get("vpcEndpointType") or "Gateway") != "Gateway":
+            return
+        if not is_set(endpoint.get("policy")):
+            self._findings.violation(
+                "endpoint",
+                endpoint,
+                "it has no `policy`, so everything passes, and data can leave for any bucket. Name the buckets and "
+                "actions that instances need.",
+            )
+
+    def _judge_subnets(self, owner: Resource, key: str, *, public: bool) -> None:
+        """A balancer's subnets lead to the internet, an instance's to S3 at least."""
+        for subnet in self._stack.referred(owner, key, SUBNETS, by=("id",)):
+            tables = [
+                table
+                for association in self._stack.of(*ASSOCIATIONS)
+                if subnet in self._stack.referred(association, "subnetId", SUBNETS, by=("id",))
+                for table in self._stack.referred(association, "routeTableId", TABLES, by=("id",))
+            ]
+            if not any(self._leads_out(table, public=public) for table in tables):
+                wanted = "an internet gateway" if public else "S3's endpoint or a NAT gateway"
+                self._findings.violation(
+                    "routes",
+                    subnet,
+                    f"no route leads from it to {wanted}, which {owner!r} needs. Declare the route (`ec2.Route`, "
+                    "`route_table_ids` of the endpoint) and the association (`ec2.RouteTableAssociation`).",
+                )
+
+    def _judge_public_subnets(self, balancer: Resource) -> None:
+        self._judge_subnets(balancer, "subnets", public=True)
+
+    def _judge_private_subnets(self, group: Resource) -> None:
+        self._judge_subnets(group, "vpcZoneIdentifiers", public=False)
+
+    def _leads_out(self, table: Resource, *, public: bool) -> bool:
+        for route in self._stack.of(*ROUTES):
+            if table in self._stack.referred(route, "routeTableId", TABLES, by=("id",)):
+                keys = ("gatewayId",) if public else ("gatewayId", "natGatewayId")
+                if any(is_set(route.get(key)) for key in keys):
+                    return True
+        return not public and any(
+            table in self._stack.referred(endpoint, "routeTableIds", TABLES, by=("id",))
+            for endpoint in self._stack.of(*ENDPOINTS)
+        )
 
     # The way of a request
 

@@ -26,7 +26,8 @@ from tests.campaigns.survivors import reason_for
 
 COMPONENTS: Final = "components"
 STACK_OF_JOINT: Final = "global"
-STACK_OF_SITES: Final = "primary"
+SITES: Final = ("primary", "secondary")
+STACK_OF_SITES: Final = SITES[0]
 """Sites run one program, and differ in values only."""
 # Where a stack's declarations begin; what is imported from there belongs to that stack.
 _ROOTS: Final = {STACK_OF_SITES: "site", STACK_OF_JOINT: "joint"}
@@ -423,11 +424,13 @@ SURVIVED: Final = "survived"
 class Previews:
     """Previews of changed copies of the checkout `folder`, in the stacks of `environment`.
 
-    `address` is where a Python that has imported already listens.
+    `environment_of_new` has stacks of the same names that nothing is in; `address` is where a Python that has imported
+    already listens.
     """
 
     folder: Path
     environment: Mapping[str, str]
+    environment_of_new: Mapping[str, str]
     address: Path
 
     def run(self, case: str) -> dict[str, Any]:
@@ -439,7 +442,12 @@ class Previews:
             shutil.rmtree(copied / COMPONENTS / "__pycache__", ignore_errors=True)
             (copied / COMPONENTS / made.file).write_text(made.source)
             for stack in stacks(self.folder, made.file):
-                found = self.preview(copied, stack)
+                found = self.preview(copied, stack, self.environment)
+                if found["outcome"] == SURVIVED and "changes" not in found:
+                    # What AWS keeps when nobody says it any more isn't lost; who brings up a stack anew never has it.
+                    found = self.preview(copied, stack, self.environment_of_new)
+                    found = found if found["outcome"] != SURVIVED else {"outcome": SURVIVED}
+                    found["in"] = "a new stack"
                 if found["outcome"] != SURVIVED:
                     return {"result": "ok", **found}
                 changes |= {stack: found["changes"]} if "changes" in found else {}
@@ -454,16 +462,18 @@ class Previews:
         """Raise AssertionError unless the program as it is plans clean: else no mutant's preview would say anything."""
         with self._copied() as copied:
             for stack in _ROOTS:
-                found = self.preview(copied, stack)
+                found = self.preview(copied, stack, self.environment)
                 assert found == {"outcome": SURVIVED, "stack": stack}, f"the program itself isn't clean: {found}"
+                found = self.preview(copied, stack, self.environment_of_new)
+                assert found["outcome"] == SURVIVED, f"the program itself is rejected in a new stack: {found}"
 
     @contextmanager
     def _copied(self) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="lockstep-mutant-") as name:
             yield _copy(self.folder, Path(name), self.address)
 
-    def preview(self, folder: Path, stack: str) -> dict[str, Any]:
-        """Plan a stack of the project in `folder` under the policies.
+    def preview(self, folder: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
+        """Plan a stack of the project in `folder` under the policies, with the state that `environment` leads to.
 
         Returns what it came to, `policy`, `engine`, `provider`, `program` or `survived`, and what said so.
         """
@@ -476,7 +486,7 @@ class Previews:
             ],
             cwd=folder,
             env={
-                **self.environment,
+                **environment,
                 "PYTHONPATH": str(folder),
                 "LOCKSTEP_PROJECT": str(folder),
                 # Without it the CLI doesn't know --event-log.
@@ -496,9 +506,21 @@ class Previews:
 def previews(folder: Path, environment: Mapping[str, str]) -> Iterator[Previews]:
     """Previews of changes of the checkout `folder`, whose stacks are up, while the block lasts."""
     with tempfile.TemporaryDirectory(prefix="lockstep-previews-") as name:
-        address = Path(name) / "python"
+        address, backend = Path(name) / "python", Path(name) / "backend"
+        backend.mkdir()
+        new = {**environment, "PULUMI_BACKEND_URL": f"file://{backend}"}
+        for site in (*SITES, STACK_OF_JOINT):
+            subprocess.run(
+                ["pulumi", "stack", "init", "--non-interactive", "--no-select", site],
+                cwd=folder,
+                env=new,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=SECONDS,
+            )
         with preloaded(folder, environment, address):
-            yield Previews(folder, environment, address)
+            yield Previews(folder, environment, new, address)
 
 
 def _judged(done: "subprocess.CompletedProcess[str]", events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

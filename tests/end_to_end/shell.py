@@ -90,6 +90,12 @@ def sandbox(folder: Path, environment: Mapping[str, str]) -> Iterator[Shell]:
     assert not home.exists()
 
 
+def environment_of_sandbox(shell: Shell) -> dict[str, str]:
+    """The environment in which `shell`'s lines run, the sandbox's included."""
+    shown = shell("env -0").stdout
+    return dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
+
+
 def inventory(shell: Shell) -> dict[str, int]:
     """How many resources AWS holds, by Pulumi type."""
     counts: dict[str, int] = shell.json(f"python {ROOT / 'tests' / 'end_to_end' / 'inventory.py'}")

@@ -41,6 +41,12 @@ VPC: Final = "aws:ec2/vpc:Vpc"
 SECURITY_GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS_RULE: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS_RULE: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+TABLE: Final = "aws:ec2/routeTable:RouteTable"
+ASSOCIATION: Final = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+ROUTE: Final = "aws:ec2/route:Route"
+ENDPOINT: Final = "aws:ec2/vpcEndpoint:VpcEndpoint"
+OWNERSHIP: Final = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+LIFECYCLE: Final = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
 SITE_CONTRACT: Final = "lockstep:contract:SiteContract"
 GLOBAL_CONTRACT: Final = "lockstep:contract:GlobalContract"
 
@@ -536,6 +542,34 @@ def backups_in_preview() -> Program:
     return program
 
 
+def _add_routes(program: Program, balancer: Declared) -> None:
+    """From the balancer's subnet to the internet, from the fleet's to S3's endpoint."""
+    program.add(SUBNET, "primary-public", {"id": "subnet-public", "availabilityZone": "eu-west-1a"})
+    balancer.props["subnets"] = ["subnet-public"]
+    balancer.sources["subnets"] = [program["primary-public"]]
+    for kind, subnets in (("public", ["primary-public"]), ("private", ["primary-subnet-a", "primary-subnet-b"])):
+        table = program.add(TABLE, f"primary-{kind}-table", {"id": f"rtb-{kind}"})
+        for name in subnets:
+            program.add(
+                ASSOCIATION,
+                f"{name}-association",
+                {"subnetId": program[name].props["id"], "routeTableId": f"rtb-{kind}"},
+                {"subnetId": [program[name]], "routeTableId": [table]},
+            )
+    program.add(
+        ROUTE,
+        "primary-default",
+        {"routeTableId": "rtb-public", "destinationCidrBlock": "0.0.0.0/0", "gatewayId": "igw-0abc"},
+        {"routeTableId": [program["primary-public-table"]]},
+    )
+    program.add(
+        ENDPOINT,
+        "primary-s3",
+        {"routeTableIds": ["rtb-private"], "vpcEndpointType": "Gateway", "policy": "{}"},
+        {"routeTableIds": [program["primary-private-table"]]},
+    )
+
+
 def site() -> Program:
     """A site stack of Lockstep, after its update."""
     provider = Provider("primary", IRELAND)
@@ -584,6 +618,7 @@ def site() -> Program:
                 {"securityGroupId": f"sg-{name}", **open_to_all},
                 {"securityGroupId": [group]},
             )
+    _add_routes(program, balancer)
     alarm = program.add(
         ALARM,
         "primary-switch",

@@ -8,9 +8,20 @@ import pytest
 
 from lockstep_policies import safeguards
 from tests.policies import programs
-from tests.policies.cases import ADVISORY, PASSES, Case, both, judge, props, rules_without_cases, sources, without
+from tests.policies.cases import (
+    ADVISORY,
+    PASSES,
+    VIOLATION,
+    Case,
+    both,
+    judge,
+    props,
+    rules_without_cases,
+    sources,
+    without,
+)
 from tests.policies.harness import UNKNOWN, Program, analyze
-from tests.policies.programs import BUCKET
+from tests.policies.programs import BUCKET, LIFECYCLE, OWNERSHIP, ROUTE
 
 HELD = ("primary-bucket", "primary-alb", "primary-fleet", "primary-targets")
 
@@ -223,6 +234,75 @@ CASES = [
         ),
         outcome=PASSES,
     ),
+    # Data
+    *(
+        case(
+            "ownership",
+            what,
+            lambda p, rule=rule: p.add(OWNERSHIP, "ownership", {"rule": rule}),
+            outcome=outcome,
+            on="ownership" if outcome == VIOLATION else None,
+        )
+        for what, rule, outcome in (
+            ("fails", {"objectOwnership": "ObjectWriter"}, VIOLATION),
+            ("near miss: enforced", {"objectOwnership": "BucketOwnerEnforced"}, PASSES),
+            ("absent", {}, VIOLATION),
+            ("unknown", {"objectOwnership": UNKNOWN}, VIOLATION),
+        )
+    ),
+    *(
+        case(
+            "versions",
+            what,
+            lambda p, rule=rule: p.add(LIFECYCLE, "lifecycle", {"rules": [{"status": "Enabled", **rule}]}),
+            outcome=outcome,
+            on="lifecycle" if outcome == VIOLATION else None,
+        )
+        for what, rule, outcome in (
+            ("fails: a day", {"noncurrentVersionExpiration": {"noncurrentDays": 1}}, VIOLATION),
+            ("near miss: a week", {"noncurrentVersionExpiration": {"noncurrentDays": 7}}, PASSES),
+            ("absent: kept for ever", {}, PASSES),
+            ("fails: current objects expire", {"expiration": {"days": 400}}, VIOLATION),
+            ("near miss: a rule that is off", {"expiration": {"days": 400}, "status": "Disabled"}, PASSES),
+            ("unknown", {"noncurrentVersionExpiration": {"noncurrentDays": UNKNOWN}}, PASSES),
+        )
+    ),
+    # The network
+    case("names", "fails", props("primary-vpc", enableDnsSupport=False), on="primary-vpc"),
+    case("names", "absent: AWS's default", lambda p: None, outcome=PASSES),
+    case(
+        "names", "near miss: support without hostnames", props("primary-vpc", enableDnsHostnames=False), outcome=PASSES
+    ),
+    case("endpoint", "absent", props("primary-s3", policy=None), on="primary-s3"),
+    case(
+        "endpoint",
+        "near miss: an interface endpoint",
+        both(
+            props("primary-s3", policy=None),
+            lambda p: p.add(ROUTE, "nat", {"routeTableId": "rtb-private", "natGatewayId": "nat-1"}),
+            props("primary-s3", vpcEndpointType="Interface"),
+        ),
+        outcome=PASSES,
+    ),
+    case(
+        "endpoint",
+        "unknown",
+        both(props("primary-s3", policy=UNKNOWN), sources("primary-s3", "policy", "primary-bucket")),
+        outcome=PASSES,
+    ),
+    case("routes", "fails: no default route", without("primary-default"), on="primary-public", says="internet gateway"),
+    case("routes", "fails: not associated", without("primary-public-association"), on="primary-public"),
+    case("routes", "fails: no endpoint", props("primary-s3", routeTableIds=None), on="primary-subnet-a"),
+    case(
+        "routes",
+        "near miss: a NAT gateway",
+        both(
+            without("primary-s3"),
+            lambda p: p.add(ROUTE, "nat", {"routeTableId": "rtb-private", "natGatewayId": "nat-1"}),
+        ),
+        outcome=PASSES,
+    ),
+    case("routes", "unknown: before the first update", lambda p: None, base=programs.site_in_preview, outcome=PASSES),
     # The way of a request
     case("headers", "fails", props("primary-alb", dropInvalidHeaderFields=False), on="primary-alb"),
     case("headers", "absent", props("primary-alb", dropInvalidHeaderFields=None), on="primary-alb"),

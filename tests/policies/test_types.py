@@ -190,6 +190,12 @@ READ: Final = {
     fleets.SUBNETS[1]: {"availabilityZone", "availabilityZoneId"},
     fleets.TARGETS[0]: {"arn", "healthCheck"},
     fleets.LISTENERS[0]: {"loadBalancerArn", "defaultActions"},
+    safeguards.OWNERSHIP[0]: {"rule"},
+    safeguards.LIFECYCLES[0]: {"rules"},
+    safeguards.VPCS[0]: {"enableDnsSupport"},
+    safeguards.ENDPOINTS[0]: {"vpcEndpointType", "policy", "routeTableIds"},
+    safeguards.ASSOCIATIONS[0]: {"subnetId", "routeTableId"},
+    safeguards.ROUTES[0]: {"routeTableId", "gatewayId", "natGatewayId"},
     safeguards.INGRESS[0]: {"securityGroupId", "cidrIpv4"},
     safeguards.EGRESS[0]: {"securityGroupId"},
     databases.INSTANCES[0]: {
