@@ -201,8 +201,7 @@ class Safeguards:
                 "ownership",
                 controls,
                 f"`object_ownership` is {_said(found)}, so ACLs can open single objects past the bucket's policy. "
-                "Set it "
-                'to "BucketOwnerEnforced".',
+                'Set it to "BucketOwnerEnforced".',
             )
 
     def _judge_lifecycle(self, lifecycle: Resource) -> None:
