@@ -106,6 +106,7 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "matcher": "a balancer's check takes no error for an answer",
         "ownership": "ACLs have no effect on buckets",
         "versions": "overwritten and deleted objects are kept for a week or more, current ones never expire",
+        "rights": "a role with which S3 replicates has a policy",
         "names": "a VPC resolves names",
         "endpoint": "a gateway endpoint says what may pass",
         "routes": "routes lead from balancers to the internet, and from instances to their packages",

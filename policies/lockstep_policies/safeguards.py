@@ -20,6 +20,7 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 
+from lockstep_policies.buckets import REPLICATION
 from lockstep_policies.findings import EXEMPTIONS_SCHEMA, Findings, is_known, judged_by
 from lockstep_policies.fleets import GROUPS, SUBNETS
 from lockstep_policies.health_checks import ALARM, BALANCERS, CALCULATED, CHECK, RECORD, kind
@@ -31,6 +32,11 @@ INGRESS: Final = ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",)
 EGRESS: Final = ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",)
 OWNERSHIP: Final = ("aws:s3/bucketOwnershipControls:BucketOwnershipControls",)
 LIFECYCLES: Final = ("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",)
+ROLES: Final = ("aws:iam/role:Role",)
+ROLE_POLICIES: Final = (
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+)
 VPCS: Final = ("aws:ec2/vpc:Vpc",)
 ENDPOINTS: Final = ("aws:ec2/vpcEndpoint:VpcEndpoint",)
 ASSOCIATIONS: Final = ("aws:ec2/routeTableAssociation:RouteTableAssociation",)
@@ -105,6 +111,7 @@ class Safeguards:
         for types, judge in (
             (OWNERSHIP, self._judge_ownership),
             (LIFECYCLES, self._judge_lifecycle),
+            (REPLICATION, self._judge_rights),
             (VPCS, self._judge_vpc),
             (ENDPOINTS, self._judge_endpoint),
         ):
@@ -220,6 +227,20 @@ class Safeguards:
                     "versions",
                     lifecycle,
                     "it expires current objects, which are the releases that run. Take `expiration` out of its rules.",
+                )
+
+    def _judge_rights(self, replication: Resource) -> None:
+        for role in self._stack.referred(replication, "role", ROLES, by=("arn",)):
+            own = is_set(role.get("inlinePolicies")) or is_set(role.get("managedPolicyArns"))
+            if not own and not any(
+                role in self._stack.referred(policy, "role", ROLES, by=("name", "id", "arn"))
+                for policy in self._stack.of(*ROLE_POLICIES)
+            ):
+                self._findings.violation(
+                    "rights",
+                    role,
+                    f"it has no policy, and {replication!r} replicates with it: S3 takes that and then fails every "
+                    "object without a word. Declare an `iam.RolePolicy` for it.",
                 )
 
     # The network

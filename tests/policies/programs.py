@@ -41,6 +41,7 @@ VPC: Final = "aws:ec2/vpc:Vpc"
 SECURITY_GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS_RULE: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS_RULE: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
 TABLE: Final = "aws:ec2/routeTable:RouteTable"
 ASSOCIATION: Final = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 ROUTE: Final = "aws:ec2/route:Route"
@@ -706,6 +707,7 @@ def whole() -> Program:
         add_member(program, site, [])
         add_switch(program, site, "secondary" if site == "primary" else "primary")
     role = program.add(ROLE, "replication", {"arn": "arn:aws:iam::123456789012:role/replication"})
+    program.add(ROLE_POLICY, "replication-policy", {"role": "replication", "policy": "{}"}, {"role": [role]})
     for site, peer in (("primary", "secondary"), ("secondary", "primary")):
         program.add(
             REPLICATION,

@@ -267,6 +267,15 @@ CASES = [
             ("unknown", {"noncurrentVersionExpiration": {"noncurrentDays": UNKNOWN}}, PASSES),
         )
     ),
+    case("rights", "fails", without("replication-policy"), base=programs.whole, on="replication"),
+    case(
+        "rights",
+        "near miss: written inside of the role",
+        both(without("replication-policy"), props("replication", inlinePolicies=[{"policy": "{}"}])),
+        base=programs.whole,
+        outcome=PASSES,
+    ),
+    case("rights", "unknown: before the first update", lambda p: None, base=programs.whole_in_preview, outcome=PASSES),
     # The network
     case("names", "fails", props("primary-vpc", enableDnsSupport=False), on="primary-vpc"),
     case("names", "absent: AWS's default", lambda p: None, outcome=PASSES),

@@ -190,6 +190,7 @@ READ: Final = {
     fleets.SUBNETS[1]: {"availabilityZone", "availabilityZoneId"},
     fleets.TARGETS[0]: {"arn", "healthCheck"},
     fleets.LISTENERS[0]: {"loadBalancerArn", "defaultActions"},
+    safeguards.ROLES[0]: {"inlinePolicies", "managedPolicyArns"},
     safeguards.OWNERSHIP[0]: {"rule"},
     safeguards.LIFECYCLES[0]: {"rules"},
     safeguards.VPCS[0]: {"enableDnsSupport"},
