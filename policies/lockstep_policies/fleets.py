@@ -232,6 +232,13 @@ class Fleets:
             )
 
     def _judge_targets(self, group: Resource) -> None:
+        if group.urn not in self._attachments and not any(is_set(group.get(key)) for key in _BEHIND):
+            self._findings.violation(
+                "target-check",
+                group,
+                "it is the fleet that a contract promises, and no balancer sends it requests, or checks what it "
+                "answers. Set `target_group_arns`.",
+            )
         for targets in self._targets_of[group.urn]:
             enabled = field(targets.get("healthCheck"), "enabled")
             remedy = "Set `enabled` in `health_check` to True, or leave it out."

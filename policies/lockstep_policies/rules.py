@@ -82,7 +82,7 @@ RULES: Final[dict[str, dict[str, str]]] = {
         "zones": "a group is in as many Availability Zones as are wanted",
         "elb-check": "it replaces instances that its balancer finds dead, not only those that EC2 does",
         "suspended": "no process is suspended that replaces or serves instances",
-        "target-check": "its target group has its health check on",
+        "target-check": "its target group has its health check on; a fleet that a contract promises has one",
         "ready": "it holds an instance for each zone, and what its contract promises",
         "capacity": "each site holds ready what its weight gives it when any other site is lost",
     },

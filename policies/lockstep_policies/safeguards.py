@@ -321,6 +321,14 @@ class Safeguards:
                 "it passes on header fields that aren't valid, by which requests are smuggled past it. Set "
                 "`drop_invalid_header_fields=True`.",
             )
+        # The API's `application` is the default; a Network Load Balancer lets everything through without a group.
+        if balancer.get("loadBalancerType") in (None, "application") and not is_set(balancer.get("securityGroups")):
+            self._findings.violation(
+                "way-in",
+                balancer,
+                "it names no security group and so gets its VPC's default one, which lets in its own members only. Set "
+                "`security_groups`.",
+            )
         for group, rules in self._judge_groups(balancer, "securityGroups"):
             blocks = [rule.get("cidrIpv4") for rule in rules]
             if balancer.get("internal") is not True and blocks and all(_is_private(block) for block in blocks):

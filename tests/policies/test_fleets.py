@@ -202,6 +202,15 @@ CASES = [
         outcome=ADVISORY,
         on="primary-targets",
     ),
+    case(
+        "target-check",
+        "fails: a site's fleet without targets",
+        props(FLEET, targetGroupArns=None),
+        base=programs.site,
+        on=FLEET,
+        says="no balancer sends it requests",
+    ),
+    case("target-check", "near miss: a group that nobody promises", queue_workers, outcome=PASSES),
     # What is held ready
     case("ready", "fails: one instance", ready(1, 1), on=FLEET, says="`min_size` is 1"),
     case("ready", "fails: scales to nothing", ready(0, 0), on=FLEET),

@@ -363,6 +363,19 @@ CASES = [
         props("primary-alb", securityGroups=["sg-elsewhere"]),
         outcome=PASSES,
     ),
+    case(
+        "way-in",
+        "fails: a balancer without a group",
+        props("primary-alb", securityGroups=None),
+        on="primary-alb",
+        says="default one",
+    ),
+    case(
+        "way-in",
+        "near miss: a network balancer without a group",
+        props("primary-alb", securityGroups=None, loadBalancerType="network"),
+        outcome=PASSES,
+    ),
     # The drain switch
     case(
         "drain-switch", "fails: forgets", props("primary-switch", treatMissingData="notBreaching"), on="primary-switch"

@@ -149,6 +149,7 @@ READ: Final = {
         "dnsName",
         "zoneId",
         "dropInvalidHeaderFields",
+        "loadBalancerType",
         "enableDeletionProtection",
         "securityGroups",
     },

@@ -7,6 +7,8 @@ import pytest
 from sandbox.provider.resources import RESOURCES
 from tools import fidelity
 
+# It waits for another resource, and gives AWS nothing.
+WAITS = "aws:acm/certificateValidation:CertificateValidation"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 
@@ -16,7 +18,7 @@ def test_every_value_is_counted_once(token: str) -> None:
     found = fidelity.of(token)
     split = [*found.closed, *found.closed_elsewhere, *found.documented, *found.unchecked]
     assert sorted(split) == sorted(found.supported)
-    assert found.operations, "no call gives AWS its values: what it refers to isn't followed"
+    assert found.operations or token == WAITS, "no call gives AWS its values: what it refers to isn't followed"
     assert len(found.supported) <= found.properties
 
 
