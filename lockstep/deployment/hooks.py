@@ -58,7 +58,9 @@ class SiteHooks:
         """The launch template has `version` now: have the fleet run it.
 
         A group without instances is pointed at it, as its next instances are about to be launched; one with instances
-        is rolled, unless a deployment does that. Raises HookFailedError.
+        is rolled, unless a deployment does that. One whose instances are as the version says keeps the number that they
+        have: AWS tells by the number whether an instance has to be replaced, and a roll that is given up would replace
+        all of them, which needs room that may be what the roll failed for. Raises HookFailedError.
         """
         release = self.config.site.release
         with self._as_hook_failure():
@@ -66,10 +68,10 @@ class SiteHooks:
             facts = fleet.facts_if_up()
             if facts is None or release is None:
                 return
-            if facts.is_empty or not self._differs(facts, version):
+            if facts.is_empty:
                 if facts.version != version:
                     fleet.use_version(facts, version)
-            elif deployment_id() is None:
+            elif self._differs(facts, version) and deployment_id() is None:
                 self._roll(release, version)
 
     def after_group(self) -> None:
