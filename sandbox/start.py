@@ -127,10 +127,12 @@ class Start:
 
     def members(self, ports: Ports, pulumi: Path) -> None:
         """Start the processes, and meanwhile make the stacks; then hand over to the supervisor."""
-        self._supervisor.send("start", name="api", command=_api_command(ports, self._project.zone, self._home))
+        self._supervisor.send("start", name="api", command=_api_command(ports, self._project.zone))
         for stack in self._project.stacks:
             self._stacks.append(_StackInit(self._project, self._home, stack, pulumi))
-        addresses = _api_addresses(self._started()["line"])
+        addresses, authority = _of_api(self._started()["line"])
+        # Written here, where a full disk can be told.
+        (self._home / state.AUTHORITY_FILE).write_text(authority)
         self._report(f"AWS API on {addresses['api']}, as plain HTTP on {addresses['apiPlain']}")
         self._report(f"hosted zone {self._project.zone}")
         self._supervisor.send("start", name="provider", command=_provider_command(addresses["api"], ports))
@@ -308,28 +310,20 @@ def _member_environment(home: Path, role: str) -> dict[str, str]:
     }
 
 
-def _api_command(ports: Ports, zone: str, home: Path) -> list[str]:
+def _api_command(ports: Ports, zone: str) -> list[str]:
     listen = ["--port", str(ports.api), "--plain-port", str(ports.plain)]
-    return [
-        sys.executable,
-        "-m",
-        "sandbox.api",
-        *listen,
-        "--zone",
-        zone,
-        "--authority",
-        str(home / state.AUTHORITY_FILE),
-    ]
+    return [sys.executable, "-m", "sandbox.api", *listen, "--zone", zone]
 
 
 def _provider_command(endpoint: str, ports: Ports) -> list[str]:
     return [sys.executable, "-m", "sandbox.provider", "--endpoint", endpoint, "--port", str(ports.provider)]
 
 
-def _api_addresses(line: str) -> dict[str, str]:
+def _of_api(line: str) -> tuple[dict[str, str], str]:
+    """The API's addresses, and the certificate of its authority."""
     try:
-        urls = json.loads(line)
-        return {"api": urls["endpoint"], "apiPlain": urls["plainEndpoint"]}
+        began = json.loads(line)
+        return {"api": began["endpoint"], "apiPlain": began["plainEndpoint"]}, began["authority"]
     except (ValueError, KeyError, TypeError):
         fail(f"its API printed {line!r} where its addresses were due")
 

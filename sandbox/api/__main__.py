@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 
 import boto3
 from botocore.exceptions import ClientError
@@ -46,7 +45,6 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="main port, which counts as TLS; 0 takes a free one")
     parser.add_argument("--plain-port", type=int, default=0, help="port that counts as plain HTTP; 0 takes a free one")
     parser.add_argument("--zone", help="public hosted zone that exists from the start, as it does on AWS")
-    parser.add_argument("--authority", type=Path, help="file to write the certificate of ACM's authority to")
     arguments = parser.parse_args()
     # A line for each request would grow the log without end.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -55,12 +53,14 @@ def main() -> int:
             # It works on moto's backends, which must have been changed before they are imported there.
             from sandbox.api import acm_authority, zone_feed
 
-            if arguments.authority:
-                arguments.authority.write_bytes(acm_authority.pem())
             if arguments.zone:
                 create_zone(server.endpoint_url, arguments.zone)
-            addresses = {"endpoint": server.endpoint_url, "plainEndpoint": server.plain_endpoint_url}
-            print(json.dumps(addresses), flush=True)
+            began = {
+                "endpoint": server.endpoint_url,
+                "plainEndpoint": server.plain_endpoint_url,
+                "authority": acm_authority.pem().decode(),
+            }
+            print(json.dumps(began), flush=True)
             wait_for_end()
             # The server lets answers in progress finish, and these would wait for a change of zones and checks.
             zone_feed.close()

@@ -77,7 +77,8 @@ def test_a_name_with_parentheses_and_blanks_does_not_shift_the_fields(tmp_path: 
     found = identity(process)
     assert found.pid == process.pid
     assert processes.is_alive(found)
-    assert processes.resident_bytes(found) > 0
+    # It has its name before it has memory of its own.
+    eventually(lambda: processes.resident_bytes(found) > 0, "the program is loaded")
 
 
 def test_a_signal_reaches_the_process_that_was_meant(start: Start) -> None:
