@@ -100,15 +100,15 @@ RULES: Final = (
         fsbp="S3.5",
         checkov="CKV_AWS_379",
         what="requests without TLS are refused",
-        why="`package_bucket.py`, `_policy`, statement `RefusePlainHttp`",
+        why="`package_bucket.py`, `policy_of`, statement `RefusePlainHttp`",
         holds=_all(BUCKET_POLICY, lambda each: '"aws:SecureTransport": "false"' in each["policy"]),
     ),
     Rule(
         fsbp="S3.6",
         checkov="CKV_AWS_70",
         what="a bucket policy gives nobody else what changes the bucket",
-        why="`package_bucket.py`, `_policy`: reads only, through the site's own VPC endpoint. Checkov would count the "
-        "principal `*`; the condition on `aws:SourceVpce` is what S3 itself takes for not public",
+        why="`package_bucket.py`, `policy_of`: reads only, through the site's own VPC endpoint. Checkov would count "
+        "the principal `*`; the condition on `aws:SourceVpce` is what S3 itself takes for not public",
         holds=_all(BUCKET_POLICY, lambda each: "aws:SourceVpce" in each["policy"]),
     ),
     Rule(
